@@ -1,0 +1,1 @@
+//! Configuration of the relayer: TOML text in, validated settings out.

@@ -1,0 +1,1 @@
+//! Rate limiting and circuit breaking as pure functions of requests and time.

@@ -1,0 +1,1 @@
+//! Pacing of calls: limiter-core behind shared state, rule sources and stores.

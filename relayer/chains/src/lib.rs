@@ -1,0 +1,1 @@
+//! Chain adapters and the one RPC stack through which every call to a node goes.

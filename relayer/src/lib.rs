@@ -1,0 +1,1 @@
+//! The IBC relayer: the effectful shell around relayer-core, and its command line.

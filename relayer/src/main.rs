@@ -1,0 +1,2 @@
+//! `relayer`: the command line.
+fn main() {}

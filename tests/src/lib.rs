@@ -1,0 +1,1 @@
+//! Test chains, fault injection and end-to-end scenarios.
