@@ -1,1 +1,6 @@
 //! Chain adapters and the one RPC stack through which every call to a node goes.
+//!
+//! [`cosmos`] implements `relayer_core::chain::Chain` for CometBFT chains that run ibc-go; [`rpc`] is how it reaches nodes.
+
+pub mod cosmos;
+pub mod rpc;

@@ -1,0 +1,1 @@
+//! CometBFT chains that run ibc-go.

@@ -1,0 +1,95 @@
+//! Facts: what finalized blocks say about packets, clients and transactions. Facts about one thing merge commutatively and
+//! idempotently, so order, duplicates, restarts and rival relayers do no harm.
+
+use ibc_proto::google::protobuf::Any;
+use std::sync::Arc;
+
+use crate::error::TxFailure;
+use crate::id::{ClientId, Height, Sequence, Timestamp, TxHash};
+use crate::packet::{At, Packet, PortChannel};
+
+/// One thing a block says. Identifiers are those of the chain that says it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// `send_packet`, on the source.
+    Sent(Packet),
+    /// `recv_packet`, on the destination.
+    Received(Packet),
+    /// `write_acknowledgement`, on the destination; the bytes verbatim.
+    AckWritten(Packet, Arc<[u8]>),
+    /// `acknowledge_packet`, on the source.
+    Acked {
+        /// Source end.
+        source: PortChannel,
+        /// Sequence.
+        sequence: Sequence,
+    },
+    /// `timeout_packet`, on the source.
+    TimedOut {
+        /// Source end.
+        source: PortChannel,
+        /// Sequence.
+        sequence: Sequence,
+    },
+    /// `update_client`: the client now holds consensus states at these heights.
+    ClientUpdated {
+        /// Which client of this chain.
+        client: ClientId,
+        /// Heights of the counterparty.
+        heights: Vec<Height>,
+        /// The message as submitted, where the transaction's body shows it; for misbehaviour checks.
+        header: Option<Any>,
+    },
+    /// The client is frozen (`client_misbehaviour`).
+    ClientFrozen {
+        /// Which client of this chain.
+        client: ClientId,
+    },
+    /// A channel end is closed.
+    ChannelClosed {
+        /// Which end of this chain.
+        end: PortChannel,
+    },
+    /// An event of ours that can't be used: counted, never relayed.
+    Unusable {
+        /// Stable reason for metrics.
+        reason: &'static str,
+        /// The channel end it names, where it could be read.
+        end: Option<PortChannel>,
+        /// The sequence it names, where it could be read.
+        sequence: Option<Sequence>,
+    },
+}
+
+/// The result of one transaction of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TxReport {
+    /// Its hash.
+    pub hash: TxHash,
+    /// Why it failed, if it did.
+    pub failure: Option<TxFailure>,
+    /// Gas used.
+    pub gas_used: u64,
+    /// Gas limit.
+    pub gas_wanted: u64,
+}
+
+/// All a block says, in its order, bounded by [`crate::limits::FACTS_PER_BLOCK`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockFacts {
+    /// Height and time of the block.
+    pub at: At,
+    /// Packets, clients, channels.
+    pub facts: Vec<Fact>,
+    /// Transactions.
+    pub txs: Vec<TxReport>,
+}
+
+/// The newest finalized block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Its height; its results (state after it) can be queried, and are provable against the next header.
+    pub height: Height,
+    /// Its time.
+    pub time: Timestamp,
+}
