@@ -12,7 +12,9 @@ use ibc_proto::google::protobuf::Any;
 
 use crate::error::{ChainError, TxFailure};
 use crate::fact::{BlockFacts, Fact, Head, TxReport};
-use crate::id::{AccountSequence, ChainId, ChannelId, ClientId, ConnectionId, Gas, Height, PortId, Sequence, Timestamp, TxHash};
+use crate::id::{
+    AccountSequence, ChainId, ChannelId, ClientId, ConnectionId, Gas, Height, PortId, Sequence, Timestamp, TxHash,
+};
 use crate::message::Message;
 use crate::packet::{At, PortChannel};
 
@@ -212,7 +214,12 @@ pub trait Chain: Send + Sync {
     /// Adopts or checks trust: a client elsewhere holds `consensus_state` for our `height`. An error labels a client of another chain or fork.
     async fn anchor(&self, height: Height, consensus_state: &Any) -> Result<(), ChainError>;
     /// Client messages that bring a client which holds a consensus state at `trusted` to exactly `target`.
-    async fn client_message(&self, client_state: &Any, trusted: Height, target: Height) -> Result<ClientUpdate, ChainError>;
+    async fn client_message(
+        &self,
+        client_state: &Any,
+        trusted: Height,
+        target: Height,
+    ) -> Result<ClientUpdate, ChainError>;
     /// States for a new client of this chain, at a verified recent height.
     async fn new_client(&self) -> Result<NewClient, ChainError>;
     /// Decodes a client state that tracks this chain.

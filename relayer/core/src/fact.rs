@@ -5,7 +5,7 @@ use ibc_proto::google::protobuf::Any;
 use std::sync::Arc;
 
 use crate::error::TxFailure;
-use crate::id::{ClientId, Height, Sequence, Timestamp, TxHash};
+use crate::id::{ChannelId, ClientId, ConnectionId, Height, PortId, Sequence, Timestamp, TxHash};
 use crate::packet::{At, Packet, PortChannel};
 
 /// One thing a block says. Identifiers are those of the chain that says it.
@@ -45,6 +45,13 @@ pub enum Fact {
         /// Which client of this chain.
         client: ClientId,
     },
+    /// A client, connection or channel end came into being, by this transaction.
+    Opened {
+        /// The transaction: ids are learned from our own ones.
+        tx: TxHash,
+        /// What.
+        what: Opened,
+    },
     /// A channel end is closed.
     ChannelClosed {
         /// Which end of this chain.
@@ -58,6 +65,36 @@ pub enum Fact {
         end: Option<PortChannel>,
         /// The sequence it names, where it could be read.
         sequence: Option<Sequence>,
+    },
+}
+
+/// A thing that a handshake made. Facts of one transaction are in the order of its messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// `create_client`.
+    Client {
+        /// Its id.
+        client: ClientId,
+    },
+    /// `connection_open_init` or `connection_open_try`.
+    Connection {
+        /// Its id.
+        connection: ConnectionId,
+        /// The client it runs over.
+        client: ClientId,
+        /// The other end; none at INIT.
+        counterparty: Option<ConnectionId>,
+    },
+    /// `channel_open_init` or `channel_open_try`.
+    Channel {
+        /// Port and id.
+        end: PortChannel,
+        /// The connection it runs over.
+        connection: ConnectionId,
+        /// The other end's port.
+        counterparty_port: PortId,
+        /// The other end; none at INIT.
+        counterparty: Option<ChannelId>,
     },
 }
 

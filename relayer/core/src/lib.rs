@@ -5,9 +5,14 @@
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::float_arithmetic)]
 
 pub mod chain;
+pub mod engine;
 pub mod error;
 pub mod fact;
+pub mod handshake;
+pub mod filter;
 pub mod id;
+pub mod lane;
 pub mod limits;
 pub mod message;
 pub mod packet;
+pub mod record;

@@ -1,0 +1,234 @@
+//! Blocks and facts taken in: checked, merged into records, indexed by their timeouts.
+
+use super::{AttemptId, Engine, Entry, Key, Notice};
+use crate::fact::{BlockFacts, Fact};
+use crate::id::Sequence;
+use crate::limits;
+use crate::packet::{At, Packet, PortChannel, Side};
+use crate::record::Record;
+
+impl Engine {
+    pub(super) fn block(&mut self, now: u64, side: Side, block: &BlockFacts) {
+        self.end_mut(side).saw(block.at);
+        for fact in block.facts.iter().take(limits::FACTS_PER_BLOCK) {
+            self.fact(now, side, block.at, fact.clone(), false);
+        }
+        self.expire(now, side, block.at);
+        let landed: Vec<AttemptId> = self
+            .attempts
+            .iter()
+            .filter(|(_, a)| a.side == side && a.committed.is_some_and(|h| h <= block.at.height))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in landed {
+            self.landed(now, id);
+        }
+    }
+
+    /// Packets that the destination's new block times out.
+    fn expire(&mut self, now: u64, side: Side, at: At) {
+        let mut gone = Vec::new();
+        let i = side.index();
+        if let Some(set) = self.timeouts.get_mut(i) {
+            while set.first().is_some_and(|(t, _)| *t <= at.time) {
+                gone.extend(set.pop_first().map(|(_, k)| k));
+            }
+        }
+        if let Some(set) = self.timeout_heights.get_mut(i) {
+            while set.first().is_some_and(|(h, _)| *h <= at.height) {
+                gone.extend(set.pop_first().map(|(_, k)| k));
+            }
+        }
+        for key in gone {
+            self.refresh(now, key);
+        }
+    }
+
+    pub(super) fn key_of(&self, from: Side, source: &PortChannel, sequence: Sequence) -> Option<Key> {
+        let channel = *self.by_end.get(from.index())?.get(source)?;
+        Some(Key {
+            from,
+            channel,
+            sequence,
+        })
+    }
+
+    /// A packet's key if both its ends are those of one of our channels. A packet that names one of ours and another counterparty is misrouted.
+    fn packet_key(&mut self, side: Side, from: Side, packet: &Packet) -> Option<Key> {
+        let key = self.key_of(from, &packet.source, packet.sequence)?;
+        let pair = self.channels.get(usize::from(key.channel))?;
+        if *pair.end(from.other()) != packet.destination {
+            self.notice(Notice::Unusable {
+                side,
+                reason: "misrouted",
+            });
+            return None;
+        }
+        if let Err(_why) = packet.validate() {
+            self.notice(Notice::Unusable {
+                side,
+                reason: "invalid_packet",
+            });
+            return None;
+        }
+        Some(key)
+    }
+
+    pub(super) fn fact(&mut self, now: u64, side: Side, at: At, fact: Fact, backlog: bool) {
+        let mut said = Record::default();
+        let key = match fact {
+            Fact::Sent(packet) => {
+                let Some(key) = self.packet_key(side, side, &packet) else {
+                    return;
+                };
+                said.refused = self.policy.filters.get(side.index()).and_then(|f| f.refuses(&packet));
+                said.sent = Some(at);
+                said.packet = Some(packet);
+                key
+            }
+            Fact::Received(packet) => {
+                let Some(key) = self.packet_key(side, side.other(), &packet) else {
+                    return;
+                };
+                said.received = Some(at);
+                said.packet = Some(packet);
+                key
+            }
+            Fact::AckWritten(packet, ack) => {
+                let Some(key) = self.packet_key(side, side.other(), &packet) else {
+                    return;
+                };
+                if ack.is_empty() || ack.len() > limits::ACK_BYTES {
+                    self.notice(Notice::Unusable {
+                        side,
+                        reason: "ack_size",
+                    });
+                    return;
+                }
+                said.ack = Some(ack);
+                said.ack_written = Some(at);
+                said.received = Some(at);
+                said.packet = Some(packet);
+                key
+            }
+            Fact::Acked { source, sequence } => {
+                let Some(key) = self.key_of(side, &source, sequence) else {
+                    return;
+                };
+                said.acked = Some(at);
+                key
+            }
+            Fact::TimedOut { source, sequence } => {
+                let Some(key) = self.key_of(side, &source, sequence) else {
+                    return;
+                };
+                said.timed_out = Some(at);
+                key
+            }
+            Fact::ClientUpdated { client, heights, .. } => {
+                let times: Vec<_> = heights
+                    .iter()
+                    .map(|h| (*h, self.end(side.other()).time_of(*h)))
+                    .collect();
+                if let Some(known) = self.end_mut(side).client.as_mut().filter(|c| c.read.id == client) {
+                    for (height, time) in times {
+                        known.holds(height, time);
+                    }
+                }
+                return;
+            }
+            Fact::ClientFrozen { client } => {
+                if let Some(known) = self.end_mut(side).client.as_mut().filter(|c| c.read.id == client) {
+                    known.read.frozen = true;
+                    self.notice(Notice::Halted {
+                        side,
+                        reason: "client_frozen",
+                    });
+                }
+                return;
+            }
+            Fact::ChannelClosed { end } => {
+                if let Some(n) = self.by_end.get(side.index()).and_then(|m| m.get(&end)) {
+                    self.closed.insert((side, *n));
+                    self.notice(Notice::Halted {
+                        side,
+                        reason: "channel_closed",
+                    });
+                }
+                return;
+            }
+            Fact::Unusable { reason, .. } => return self.notice(Notice::Unusable { side, reason }),
+            // A handshake's ids: `path create` reads them.
+            Fact::Opened { .. } => return,
+        };
+        self.merge(now, key, said, backlog);
+    }
+
+    fn merge(&mut self, now: u64, key: Key, said: Record, backlog: bool) {
+        let known = self.packets.contains_key(&key);
+        if !known && self.open >= limits::OPEN_PACKETS {
+            // The clear scan finds it again in the chain's state when there is room.
+            return self.notice(Notice::Unusable {
+                side: key.from,
+                reason: "too_many_open_packets",
+            });
+        }
+        let entry = self.packets.entry(key).or_insert_with(|| Entry {
+            backlog,
+            ..Entry::default()
+        });
+        let before = (entry.record.sent.is_some(), entry.record.received);
+        entry.record.merge(said);
+        let record = entry.record.clone();
+        if !known {
+            self.open = self.open.saturating_add(1);
+        }
+        let Some(name) = self.name(key) else { return };
+        if !before.0 && record.sent.is_some() {
+            self.notice(Notice::Seen {
+                key: name.clone(),
+                sent: record.sent,
+                backlog,
+            });
+        }
+        if let (None, Some(received)) = (before.1, record.received) {
+            self.notice(Notice::Received {
+                key: name,
+                sent: record.sent,
+                received,
+            });
+        }
+        self.index_timeout(key, &record);
+        self.refresh(now, key);
+    }
+
+    fn index_timeout(&mut self, key: Key, record: &Record) {
+        let (Some(packet), None) = (&record.packet, record.received) else {
+            return;
+        };
+        let i = key.from.other().index();
+        if packet.timeout_timestamp.0 != 0
+            && let Some(set) = self.timeouts.get_mut(i)
+        {
+            set.insert((packet.timeout_timestamp, key));
+        }
+        if !packet.timeout_height.is_zero()
+            && let Some(set) = self.timeout_heights.get_mut(i)
+        {
+            set.insert((packet.timeout_height, key));
+        }
+    }
+
+    pub(super) fn unindex_timeout(&mut self, key: Key) {
+        let Some(packet) = self.packets.get(&key).and_then(|e| e.record.packet.clone()) else {
+            return;
+        };
+        let i = key.from.other().index();
+        if let Some(set) = self.timeouts.get_mut(i) {
+            set.remove(&(packet.timeout_timestamp, key));
+        }
+        if let Some(set) = self.timeout_heights.get_mut(i) {
+            set.remove(&(packet.timeout_height, key));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The account sequence of one wallet on one chain, with several transactions in flight.
+//!
+//! ```text
+//!            synced(n)                reserve / accepted
+//!  Resync ------------> Ready(next) <--------------------.
+//!    ^                    |  |__________________________|
+//!    |  mismatch without an expected number, unknown outcome
+//!    '--------------------'
+//! ```
+//!
+//! A sequence is taken by [`Lane::accepted`] only: a failed broadcast steps nothing. A mismatch that names the expected sequence is
+//! followed at once; one that does not, and a broadcast whose outcome is unknown, lead to `Resync`, which waits for the chain's committed state.
+//! Reusing the sequence of a transaction whose fate is unknown is safe: a chain includes at most one of the two.
+
+use std::collections::BTreeMap;
+
+use crate::error::TxFailure;
+use crate::id::{AccountSequence, Height, TxHash};
+
+/// What a lane may do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Sign with this sequence.
+    Sign(AccountSequence),
+    /// Ask the chain for the account's sequence first.
+    Sync,
+    /// As many transactions in flight as allowed: wait for outcomes.
+    Full,
+}
+
+/// A transaction in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flight {
+    /// Its hash.
+    pub hash: TxHash,
+    /// It can't be included above this height.
+    pub timeout_height: Height,
+}
+
+/// The state machine.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    next: Option<AccountSequence>,
+    flights: BTreeMap<AccountSequence, Flight>,
+    most: usize,
+    resyncs: u64,
+}
+
+impl Lane {
+    /// A lane that starts in `Resync`, with at most `most` transactions in flight.
+    pub fn new(most: usize) -> Self {
+        Self {
+            next: None,
+            flights: BTreeMap::new(),
+            most: most.max(1),
+            resyncs: 0,
+        }
+    }
+
+    /// What may be done now.
+    pub fn turn(&self) -> Turn {
+        match self.next {
+            _ if self.flights.len() >= self.most => Turn::Full,
+            Some(next) => Turn::Sign(next),
+            None => Turn::Sync,
+        }
+    }
+
+    /// The chain's committed sequence. What is below it has been decided; what is in flight above it still counts.
+    pub fn synced(&mut self, committed: AccountSequence) {
+        let after_flights = self
+            .flights
+            .keys()
+            .next_back()
+            .map(|s| AccountSequence(s.0.saturating_add(1)));
+        self.next = Some(after_flights.map_or(committed, |s| s.max(committed)));
+    }
+
+    /// The node took the transaction that was signed with `sequence`.
+    pub fn accepted(&mut self, sequence: AccountSequence, flight: Flight) {
+        self.flights.insert(sequence, flight);
+        if self.next == Some(sequence) {
+            self.next = Some(AccountSequence(sequence.0.saturating_add(1)));
+        }
+    }
+
+    /// The node refused a broadcast, or its answer is unknown.
+    pub fn refused(&mut self, failure: &TxFailure) {
+        match failure {
+            TxFailure::SequenceMismatch {
+                expected: Some(expected),
+            } => {
+                self.resyncs = self.resyncs.saturating_add(1);
+                self.next = Some(*expected);
+            }
+            TxFailure::SequenceMismatch { expected: None } | TxFailure::Chain(_) | TxFailure::AlreadyKnown => {
+                self.resyncs = self.resyncs.saturating_add(1);
+                self.next = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// The transaction is in a block, or can never be.
+    pub fn resolved(&mut self, hash: TxHash) -> bool {
+        let before = self.flights.len();
+        self.flights.retain(|_, f| f.hash != hash);
+        before != self.flights.len()
+    }
+
+    /// Transactions which a chain at `height` can't include any more. They leave the lane, which reads the chain's sequence anew.
+    pub fn expired(&mut self, height: Height) -> Vec<TxHash> {
+        let gone: Vec<TxHash> = self
+            .flights
+            .values()
+            .filter(|f| f.timeout_height < height)
+            .map(|f| f.hash)
+            .collect();
+        if !gone.is_empty() {
+            self.flights.retain(|_, f| f.timeout_height >= height);
+            self.next = None;
+            self.resyncs = self.resyncs.saturating_add(1);
+        }
+        gone
+    }
+
+    /// Transactions in flight.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// How often the sequence had to be read anew.
+    pub fn resyncs(&self) -> u64 {
+        self.resyncs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flight(n: u8) -> Flight {
+        Flight {
+            hash: TxHash([n; 32]),
+            timeout_height: Height::new(1, 100),
+        }
+    }
+
+    #[test]
+    fn a_failed_broadcast_steps_nothing() {
+        let mut lane = Lane::new(4);
+        assert_eq!(lane.turn(), Turn::Sync);
+        lane.synced(AccountSequence(7));
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(7)));
+        lane.refused(&TxFailure::InsufficientFunds);
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(7)));
+        lane.accepted(AccountSequence(7), flight(1));
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(8)));
+    }
+
+    #[test]
+    fn a_mismatch_is_followed_and_an_unknown_answer_is_read_from_the_chain() {
+        let mut lane = Lane::new(4);
+        lane.synced(AccountSequence(1));
+        lane.refused(&TxFailure::SequenceMismatch {
+            expected: Some(AccountSequence(5)),
+        });
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(5)));
+        lane.refused(&TxFailure::SequenceMismatch { expected: None });
+        assert_eq!(lane.turn(), Turn::Sync);
+        assert_eq!(lane.resyncs(), 2);
+    }
+
+    #[test]
+    fn flights_are_bounded_and_leave_when_resolved_or_expired() {
+        let mut lane = Lane::new(2);
+        lane.synced(AccountSequence(1));
+        lane.accepted(AccountSequence(1), flight(1));
+        lane.accepted(AccountSequence(2), flight(2));
+        assert_eq!(lane.turn(), Turn::Full);
+        assert!(lane.resolved(TxHash([1; 32])));
+        assert!(!lane.resolved(TxHash([1; 32])));
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(3)));
+        assert!(lane.expired(Height::new(1, 100)).is_empty());
+        assert_eq!(lane.expired(Height::new(1, 101)), vec![TxHash([2; 32])]);
+        assert_eq!(lane.turn(), Turn::Sync);
+    }
+
+    #[test]
+    fn a_sync_counts_what_is_still_in_flight() {
+        let mut lane = Lane::new(4);
+        lane.synced(AccountSequence(1));
+        lane.accepted(AccountSequence(1), flight(1));
+        lane.refused(&TxFailure::SequenceMismatch { expected: None });
+        lane.synced(AccountSequence(1));
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(2)));
+    }
+}
