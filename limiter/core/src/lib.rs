@@ -1,1 +1,23 @@
 //! Rate limiting and circuit breaking as pure functions of requests and time.
+//!
+//! Nothing here reads a clock, sleeps or allocates: time is an argument ([`Time`], integer nanoseconds), a refusal says when to
+//! come back. Clause: the project's limiter page, *Algorithms* and *Breaker*. Enforced by [`bucket`] (tokens, exact), [`breaker`]
+//! (state machine) and [`concurrency`] (calls in flight); bounds are in [`limits`].
+//!
+//! ```
+//! use limiter_core::{bucket::{Bucket, Decision, Rate}, Time};
+//! let mut bucket = Bucket::new(Rate::per_second(100), 2);
+//! let t0 = Time::ZERO;
+//! assert!(matches!(bucket.decide(t0, 2), Decision::Now(_)));
+//! assert_eq!(bucket.decide(t0, 1), Decision::NotBefore(Time::from_nanos(10_000_000)));
+//! ```
+#![cfg_attr(not(test), no_std)]
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::float_arithmetic)]
+
+pub mod breaker;
+pub mod bucket;
+pub mod concurrency;
+pub mod limits;
+mod time;
+
+pub use time::Time;

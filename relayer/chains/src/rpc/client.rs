@@ -1,0 +1,209 @@
+//! A chain's nodes as one thing to call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use limiter::CallKind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::batch;
+use super::classify;
+use super::endpoint_url::EndpointId;
+use super::endpoints::{EndpointHealth, Endpoints, Route};
+use super::error::{InvalidCall, Malformed, RpcError, RpcErrorKind, SetupError};
+use super::limits::{CALL_DEADLINE, CALLS_AT_ONCE};
+use super::retry::Stack;
+use super::settings::RpcSettings;
+
+/// One JSON-RPC call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) params: Box<RawValue>,
+    pub(crate) kind: CallKind,
+    pub(crate) weight: u32,
+}
+
+impl Call {
+    /// A read: idempotent, may be retried and sent to another endpoint.
+    pub fn read(method: &'static str, params: impl Serialize) -> Result<Self, RpcError> {
+        Self::new(method, params, CallKind::Read)
+    }
+    /// A broadcast: repeated only while it certainly never left.
+    pub fn broadcast(method: &'static str, params: impl Serialize) -> Result<Self, RpcError> {
+        Self::new(method, params, CallKind::Broadcast)
+    }
+    /// What it costs, in tokens of the endpoint's limiter; 1 unless said otherwise.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    fn new(method: &'static str, params: impl Serialize, kind: CallKind) -> Result<Self, RpcError> {
+        let params = serde_json::value::to_raw_value(&params)
+            .map_err(|_| RpcError::new(RpcErrorKind::Invalid(InvalidCall::Params), method, None))?;
+        Ok(Self {
+            method,
+            params,
+            kind,
+            weight: 1,
+        })
+    }
+}
+
+/// A result, and who gave it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The JSON of `result`, undecoded.
+    pub result: Box<RawValue>,
+    /// The endpoint that answered: whom to put into quarantine if it lies.
+    pub endpoint: EndpointId,
+}
+
+impl Answer {
+    /// Decodes the result; `method` names the call in the error.
+    pub fn decode<T: DeserializeOwned>(&self, method: &'static str) -> Result<T, RpcError> {
+        serde_json::from_str(self.result.get()).map_err(|error| {
+            let shape = Malformed::Shape {
+                line: error.line(),
+                column: error.column(),
+            };
+            RpcError::new(RpcErrorKind::Malformed(shape), method, Some(&self.endpoint))
+        })
+    }
+}
+
+/// What belongs to a caller and not to the chain.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) route: Route,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) traceparent: Option<Arc<str>>,
+}
+
+/// The client of one chain. Clones share connections and limits; `with_…` gives a clone that calls differently.
+#[derive(Clone)]
+pub struct RpcClient {
+    stack: Arc<Stack>,
+    scope: Scope,
+}
+
+impl RpcClient {
+    /// Sets up the endpoints; nothing is called yet. Needs a Tokio runtime from the first call on.
+    pub fn new(settings: RpcSettings) -> Result<Self, SetupError> {
+        let endpoints = Endpoints::new(&settings)?;
+        Ok(Self {
+            stack: Arc::new(Stack::new(settings, endpoints)),
+            scope: Scope::default(),
+        })
+    }
+
+    /// To other endpoints.
+    #[must_use]
+    pub fn with_route(&self, route: Route) -> Self {
+        Self {
+            stack: self.stack.clone(),
+            scope: Scope {
+                route,
+                ..self.scope.clone()
+            },
+        }
+    }
+    /// With a deadline for waits, retries and answer together, in place of [`CALL_DEADLINE`] from the call on.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Instant) -> Self {
+        Self {
+            stack: self.stack.clone(),
+            scope: Scope {
+                deadline: Some(deadline),
+                ..self.scope.clone()
+            },
+        }
+    }
+    /// With a W3C `traceparent` header.
+    #[must_use]
+    pub fn with_traceparent(&self, parent: impl Into<Arc<str>>) -> Self {
+        Self {
+            stack: self.stack.clone(),
+            scope: Scope {
+                traceparent: Some(parent.into()),
+                ..self.scope.clone()
+            },
+        }
+    }
+
+    /// Reads.
+    pub async fn call(&self, method: &'static str, params: impl Serialize) -> Result<Answer, RpcError> {
+        self.send(&Call::read(method, params)?).await
+    }
+
+    /// Broadcasts; never blindly repeated: see [`RpcErrorKind::never_executed`].
+    pub async fn broadcast(&self, method: &'static str, params: impl Serialize) -> Result<Answer, RpcError> {
+        self.send(&Call::broadcast(method, params)?).await
+    }
+
+    /// One prepared call.
+    pub async fn send(&self, call: &Call) -> Result<Answer, RpcError> {
+        let answers = self.stack.request(&[call], &self.scope, self.deadline()).await?;
+        let endpoint = answers.endpoint;
+        match answers.replies.into_iter().next() {
+            Some(Ok(result)) => Ok(Answer { result, endpoint }),
+            Some(Err(no)) => Err(RpcError::new(
+                classify::one(no, call.kind),
+                call.method,
+                Some(&endpoint),
+            )),
+            None => {
+                let missing = RpcErrorKind::Malformed(Malformed::MissingAnswers(1));
+                Err(RpcError::new(missing, call.method, Some(&endpoint)))
+            }
+        }
+    }
+
+    /// Many calls in as few requests as the node takes, answers in the order of the calls. `Err` only when nothing was sent.
+    pub async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Result<Answer, RpcError>>, RpcError> {
+        if calls.len() > CALLS_AT_ONCE {
+            let too_many = InvalidCall::TooMany {
+                calls: calls.len(),
+                limit: CALLS_AT_ONCE,
+            };
+            return Err(RpcError::new(RpcErrorKind::Invalid(too_many), "batch", None));
+        }
+        Ok(batch::batch(&self.stack, &calls, &self.scope, self.deadline()).await)
+    }
+
+    /// The chain's name as configured.
+    pub fn chain(&self) -> &Arc<str> {
+        &self.stack.settings.chain
+    }
+    /// All endpoints in configured order.
+    pub fn endpoints(&self) -> Vec<EndpointId> {
+        self.stack.endpoints.ids()
+    }
+    /// All endpoints as they are now.
+    pub fn health(&self) -> Vec<EndpointHealth> {
+        self.stack.endpoints.health()
+    }
+    /// Takes an endpoint out of service: it lied, or it is of another chain. The last one left serves on.
+    /// `false` when `id` is not of this client.
+    pub fn quarantine(&self, id: &EndpointId, reason: &'static str, span: Duration) -> bool {
+        tracing::warn!(chain = &**self.chain(), endpoint = %id, reason, "endpoint in quarantine");
+        self.stack.endpoints.quarantine(id, reason, span)
+    }
+
+    fn deadline(&self) -> Instant {
+        self.scope.deadline.unwrap_or_else(|| Instant::now() + CALL_DEADLINE)
+    }
+}
+
+impl std::fmt::Debug for RpcClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RpcClient")
+            .field("chain", self.chain())
+            .finish_non_exhaustive()
+    }
+}

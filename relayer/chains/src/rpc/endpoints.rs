@@ -1,0 +1,188 @@
+//! A chain's nodes in order of preference: which one a call goes to, and what was learned about each.
+//!
+//! The first usable one serves; one whose breaker is open, that holds us off or that is in quarantine comes later. Recovery needs
+//! no task: a breaker lets its probe through when its time is over, since the preferred endpoint is asked first again. The last
+//! endpoint is never given up: if all are in quarantine, the one whose quarantine ends first serves.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use limiter::{CallKind, Snapshot, Time};
+
+use super::endpoint_url::EndpointId;
+use super::error::SetupError;
+use super::limited::{Clock, Limited};
+use super::limits::{ENDPOINTS, FAILOVER_WAIT, QUARANTINE_MAX};
+use super::settings::RpcSettings;
+use super::transport::Transport;
+
+/// Which endpoints may serve a call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Route {
+    /// The full nodes, or the archive nodes where there are no others.
+    #[default]
+    Any,
+    /// Archive nodes only.
+    Archive,
+    /// This one only: a witness, a check of its chain id.
+    Only(EndpointId),
+}
+
+/// One endpoint as `/status` and metrics show it.
+#[derive(Debug, Clone)]
+pub struct EndpointHealth {
+    /// Which.
+    pub id: EndpointId,
+    /// Keeps history.
+    pub archive: bool,
+    /// Why and how much longer it is in quarantine.
+    pub quarantine: Option<(&'static str, Duration)>,
+    /// Tokens, breaker, hold-off, calls in flight.
+    pub limiter: Snapshot,
+    /// Calls it takes in one batch, as learned.
+    pub batch_calls: u32,
+}
+
+struct Quarantine {
+    reason: &'static str,
+    until: Time,
+}
+
+pub(crate) struct Endpoint {
+    pub(crate) id: EndpointId,
+    pub(crate) archive: bool,
+    pub(crate) transport: Transport,
+    pub(crate) limited: Limited,
+    batch_calls: AtomicU32,
+    quarantine: Mutex<Option<Quarantine>>,
+}
+
+impl Endpoint {
+    /// Calls it takes in one request: what it said, and never more than its burst admits.
+    pub(crate) fn batch_calls(&self) -> u32 {
+        let burst = u32::try_from(self.limited.limiter.burst()).unwrap_or(u32::MAX);
+        self.batch_calls.load(Ordering::Relaxed).min(burst).max(1)
+    }
+
+    /// It refused a batch of `sent`; `said` is what it takes. Shrinks always, so that learning ends.
+    pub(crate) fn learn_batch_calls(&self, sent: u32, said: Option<u32>) {
+        let learned = said.filter(|said| *said < sent).unwrap_or(sent / 2).max(1);
+        self.batch_calls.fetch_min(learned, Ordering::Relaxed);
+    }
+
+    fn quarantine(&self) -> MutexGuard<'_, Option<Quarantine>> {
+        self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn quarantined(&self, now: Time) -> Option<(&'static str, Duration)> {
+        let quarantine = self.quarantine();
+        quarantine
+            .as_ref()
+            .filter(|q| q.until > now)
+            .map(|q| (q.reason, q.until.since(now)))
+    }
+
+    fn health(&self, now: Time) -> EndpointHealth {
+        EndpointHealth {
+            id: self.id.clone(),
+            archive: self.archive,
+            quarantine: self.quarantined(now),
+            limiter: self.limited.limiter.snapshot(now),
+            batch_calls: self.batch_calls(),
+        }
+    }
+}
+
+/// All endpoints of a chain.
+pub(crate) struct Endpoints {
+    all: Vec<Endpoint>,
+    clock: Clock,
+}
+
+impl Endpoints {
+    pub(crate) fn new(settings: &RpcSettings) -> Result<Self, SetupError> {
+        let count = settings.endpoints.len();
+        if count == 0 || count > ENDPOINTS {
+            return Err(SetupError::Endpoints { count, max: ENDPOINTS });
+        }
+        let clock = Clock::start();
+        let mut all = Vec::<Endpoint>::with_capacity(count);
+        for (index, endpoint) in settings.endpoints.iter().enumerate() {
+            let mut label = endpoint.url.label();
+            // Same host, other path or key: the label must tell them apart without showing either.
+            if all.iter().any(|known| **known.id.label() == *label) {
+                label = format!("{label}#{}", index.saturating_add(1));
+            }
+            all.push(Endpoint {
+                id: EndpointId::new(index, label),
+                archive: endpoint.archive,
+                transport: Transport::new(endpoint.url.clone(), settings.body_bytes)?,
+                limited: Limited::new(endpoint.limiter, clock),
+                batch_calls: AtomicU32::new(settings.batch_calls.max(1)),
+                quarantine: Mutex::new(None),
+            });
+        }
+        Ok(Self { all, clock })
+    }
+
+    /// Those that may serve the call, best first; empty only when there is no archive node.
+    pub(crate) fn order(&self, route: &Route, kind: CallKind) -> Vec<&Endpoint> {
+        let now = self.clock.now();
+        let only_archives = self.all.iter().all(|endpoint| endpoint.archive);
+        let fits = |endpoint: &&Endpoint| match route {
+            Route::Any => !endpoint.archive || only_archives,
+            Route::Archive => endpoint.archive,
+            Route::Only(id) => endpoint.id == *id,
+        };
+        let mut order: Vec<_> = self.all.iter().filter(fits).map(|e| (e.quarantined(now), e)).collect();
+        if order.iter().any(|(quarantine, _)| quarantine.is_none()) {
+            order.retain(|(quarantine, _)| quarantine.is_none());
+        } else {
+            order.sort_by_key(|(quarantine, _)| quarantine.map(|(_, left)| left));
+            order.truncate(1);
+        }
+        order.sort_by_key(|(_, endpoint)| endpoint.wait(now, kind));
+        order.into_iter().map(|(_, endpoint)| endpoint).collect()
+    }
+
+    pub(crate) fn by_id(&self, id: &EndpointId) -> Option<&Endpoint> {
+        self.all.get(id.index()).filter(|endpoint| endpoint.id == *id)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<EndpointId> {
+        self.all.iter().map(|endpoint| endpoint.id.clone()).collect()
+    }
+
+    pub(crate) fn health(&self) -> Vec<EndpointHealth> {
+        let now = self.clock.now();
+        self.all.iter().map(|endpoint| endpoint.health(now)).collect()
+    }
+
+    /// `false` when the id is of another client.
+    pub(crate) fn quarantine(&self, id: &EndpointId, reason: &'static str, span: Duration) -> bool {
+        let until = self.clock.now().after(span.min(QUARANTINE_MAX));
+        let Some(endpoint) = self.by_id(id) else { return false };
+        let mut quarantine = endpoint.quarantine();
+        if quarantine.as_ref().is_none_or(|known| known.until < until) {
+            *quarantine = Some(Quarantine { reason, until });
+        }
+        true
+    }
+}
+
+impl Endpoint {
+    /// How long a call would wait here; short waits count as none, so that pacing alone does not spread calls.
+    pub(crate) fn wait(&self, now: Time, kind: CallKind) -> Duration {
+        let wait = self
+            .limited
+            .limiter
+            .peek(now, kind)
+            .map_or(Duration::ZERO, |refusal| refusal.not_before.since(now));
+        if wait <= FAILOVER_WAIT && self.limited.limiter.snapshot(now).breaker != limiter::BreakerState::Open {
+            Duration::ZERO
+        } else {
+            wait
+        }
+    }
+}

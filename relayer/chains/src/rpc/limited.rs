@@ -1,0 +1,139 @@
+//! The limiter and breaker of one endpoint, awaited: callers leave in the order they came, reads and broadcasts in two lines.
+//!
+//! One caller of each line stands at the front and asks; the others queue on a fair semaphore, so a refusal wakes one and not
+//! all. A caller that goes away (dropped future) leaves its place to the next, and its permit gives back what it held.
+
+use std::time::Duration;
+
+use limiter::{Admission, Call, CallKind, Level, Limiter, Outcome, Permit, Refusal, Time};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::error::{InvalidCall, RpcErrorKind, ThrottledBy, Unavailable};
+
+/// Tokio's clock (which tests can pause) as the limiter's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+    pub(crate) fn now(self) -> Time {
+        Time::ZERO.after(self.0.elapsed())
+    }
+    fn instant(self, at: Time) -> Instant {
+        let span = at.since(Time::ZERO);
+        self.0.checked_add(span).unwrap_or_else(Instant::now)
+    }
+}
+
+/// An endpoint's limiter and the lines before it.
+pub(crate) struct Limited {
+    pub(crate) limiter: Limiter,
+    pub(crate) clock: Clock,
+    reads: Semaphore,
+    broadcasts: Semaphore,
+    freed: Notify,
+}
+
+/// Wakes whoever waits for a place, after the permit is gone.
+struct Leave<'a> {
+    permit: Option<Permit>,
+    freed: &'a Notify,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.freed.notify_waiters();
+    }
+}
+
+impl Limited {
+    pub(crate) fn new(settings: limiter::Settings, clock: Clock) -> Self {
+        let limiter = Limiter::new(settings);
+        Self {
+            limiter,
+            clock,
+            reads: Semaphore::new(1),
+            broadcasts: Semaphore::new(1),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Waits for admission, not past `patience`, then runs `request` and tells the limiter what came of it.
+    pub(crate) async fn run<T>(
+        &self,
+        call: Call,
+        patience: Instant,
+        waited: &mut Duration,
+        request: impl Future<Output = Result<T, RpcErrorKind>>,
+        outcome: impl FnOnce(&Result<T, RpcErrorKind>) -> Outcome,
+    ) -> Result<T, RpcErrorKind> {
+        let from = Instant::now();
+        let admitted = self.admit(call, patience).await;
+        *waited = from.elapsed();
+        let mut leave = Leave {
+            permit: Some(admitted?),
+            freed: &self.freed,
+        };
+        if let Some(permit) = &mut leave.permit {
+            permit.sent();
+        }
+        let result = request.await;
+        if let Some(permit) = leave.permit.take() {
+            permit.outcome(self.clock.now(), outcome(&result));
+        }
+        result
+    }
+
+    async fn admit(&self, call: Call, patience: Instant) -> Result<Permit, RpcErrorKind> {
+        let line = match call.kind {
+            CallKind::Read => &self.reads,
+            CallKind::Broadcast => &self.broadcasts,
+        };
+        let _front = line.acquire().await;
+        loop {
+            // Made before the question: a place freed between the two still wakes us.
+            let freed = self.freed.notified();
+            match self.limiter.check(self.clock.now(), &call) {
+                Admission::Now(permit) => return Ok(permit),
+                Admission::Busy => {
+                    if timeout_at(patience, freed).await.is_err() {
+                        let not_before = self.clock.now();
+                        return Err(self.refused(Refusal {
+                            level: Level::Concurrency,
+                            not_before,
+                        }));
+                    }
+                }
+                Admission::NotBefore(refusal) => {
+                    let at = self.clock.instant(refusal.not_before);
+                    if refusal.level == Level::Breaker || at > patience {
+                        return Err(self.refused(refusal));
+                    }
+                    sleep_until(at).await;
+                }
+                Admission::Never(_) => {
+                    return Err(RpcErrorKind::Invalid(InvalidCall::Weight { weight: call.weight }));
+                }
+            }
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> RpcErrorKind {
+        let retry_after = Some(refusal.not_before.since(self.clock.now()));
+        match refusal.level {
+            Level::Breaker => RpcErrorKind::Unavailable {
+                why: Unavailable::BreakerOpen,
+                retry_after,
+            },
+            Level::Mempool => RpcErrorKind::MempoolFull,
+            level => RpcErrorKind::Throttled {
+                by: ThrottledBy::Ourselves(level),
+                retry_after,
+            },
+        }
+    }
+}
