@@ -1,5 +1,7 @@
 //! Blocks and facts taken in: checked, merged into records, indexed by their timeouts.
 
+use std::collections::BTreeSet;
+
 use super::{AttemptId, Engine, Entry, Key, Notice};
 use crate::fact::{BlockFacts, Fact};
 use crate::id::Sequence;
@@ -22,6 +24,29 @@ impl Engine {
             .collect();
         for id in landed {
             self.landed(now, id);
+        }
+    }
+
+    /// Ends packets whose commitment is gone: acknowledged if they were received, timed out otherwise (ICS-04 deletes it for no other reason).
+    pub(super) fn settle(&mut self, now: u64, side: Side, source: &PortChannel, at: At, open: &BTreeSet<Sequence>) {
+        let Some(channel) = self.by_end.get(side.index()).and_then(|m| m.get(source)).copied() else { return };
+        let first = Key { from: side, channel, sequence: Sequence(0) };
+        let last = Key { from: side, channel, sequence: Sequence(u64::MAX) };
+        let gone: Vec<(Key, bool)> = self
+            .packets
+            .range(first..=last)
+            .filter(|(k, e)| !open.contains(&k.sequence) && e.record.sent.is_some_and(|s| s.height <= at.height))
+            .filter(|(_, e)| !e.record.phase(false).ended())
+            .map(|(k, e)| (*k, e.record.received.is_some()))
+            .collect();
+        for (key, received) in gone {
+            let mut said = Record::default();
+            if received {
+                said.acked = Some(at);
+            } else {
+                said.timed_out = Some(at);
+            }
+            self.merge(now, key, said, true);
         }
     }
 

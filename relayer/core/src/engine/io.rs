@@ -111,6 +111,17 @@ pub enum Input {
         /// The facts.
         facts: Vec<PastFact>,
     },
+    /// All open commitments of a channel end, read from the state after `at`: what we hold open and is not among them has been settled.
+    Commitments {
+        /// Source side.
+        side: Side,
+        /// Source end.
+        source: PortChannel,
+        /// The block whose state was read.
+        at: At,
+        /// Sequences that still have a commitment.
+        open: std::collections::BTreeSet<Sequence>,
+    },
     /// The client on a side, read from the chain.
     Client {
         /// Which chain holds it.

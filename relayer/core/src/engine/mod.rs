@@ -218,6 +218,7 @@ impl Engine {
                     self.fact(now, side, at, fact, true);
                 }
             }
+            Input::Commitments { side, source, at, open } => self.settle(now, side, &source, at, &open),
             Input::Client { side, client } => {
                 let end = self.end_mut(side);
                 match &mut end.client {

@@ -57,7 +57,7 @@ impl Engine {
             let Some(entry) = self.packets.get(key) else { continue };
             let Some(work) = &entry.work else { continue };
             let is_timeout = work.action == Action::Timeout;
-            if *timeouts.get_or_insert(is_timeout) != is_timeout {
+            if timeouts.is_some_and(|t| t != is_timeout) {
                 continue;
             }
             let written = match work.action {
@@ -65,6 +65,11 @@ impl Engine {
                 Action::Ack => entry.record.ack_written,
                 Action::Timeout => None,
             };
+            // Found in state ahead of the blocks taken in: its block is on the way.
+            if written.is_some_and(|at| at.height > seen.height) {
+                continue;
+            }
+            timeouts = Some(is_timeout);
             all_older &= written.is_none_or(|at| at.height < seen.height);
             keys.push((*not_before, *key));
         }

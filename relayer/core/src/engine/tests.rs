@@ -547,3 +547,23 @@ fn a_client_is_refreshed_when_a_third_of_its_trusting_period_is_spent() {
     assert!(messages.is_empty());
     assert_eq!(*h, Height::new(1, 103));
 }
+
+#[test]
+fn what_state_no_longer_holds_is_settled() {
+    let mut e = engine();
+    e.handle(1, Input::Block { side: Side::A, block: block(11, vec![Fact::Sent(packet(1)), Fact::Sent(packet(2))]) });
+    let open = [Sequence(2)].into();
+    e.handle(2, Input::Commitments { side: Side::A, source: end("channel-0"), at: at(11), open });
+    let views = e.packets(true, 10);
+    assert_eq!(views.iter().map(|v| v.phase.ended()).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(e.open(), 1);
+}
+
+#[test]
+fn a_send_found_ahead_of_the_blocks_taken_in_waits_for_them() {
+    let mut e = engine();
+    e.handle(0, Input::Past { side: Side::A, facts: vec![(at(12), Fact::Sent(packet(1)))] });
+    assert!(work(drain(&mut e, 1)).is_empty());
+    e.handle(2, Input::Block { side: Side::A, block: block(12, vec![]) });
+    assert_eq!(work(drain(&mut e, 2)).len(), 1);
+}
