@@ -9,7 +9,7 @@
 //! - depth (it ignores `max_depth` when `min_depth` is 0) and sizes;
 //! - the exact shape of leaves and inner nodes, so that no node passes for another (Dragonberry, a child
 //!   on both sides);
-//! - absence proofs whose two paths never part, which end in a panic there;
+//! - absence proofs whose two paths never part: it unwraps where they should;
 //! - the kind of proof: batches are for [`super::batch`], since a chain accepts none for a single path.
 //!
 //! An empty value is no member, as in ibc-go. Every tree is hashed once: the value of the proof above is the root asked

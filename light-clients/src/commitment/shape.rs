@@ -79,9 +79,8 @@ fn is_inner(tree: Tree, inner: &InnerOp, above: u32) -> bool {
             let Some((height, size, rest)) = node_header(&inner.prefix) else {
                 return false;
             };
-            // Heights are 8-bit numbers, and each node is higher than its child.
-            let header = height >= i64::from(above) && height <= i64::from(i8::MAX) && size >= 2;
-            header && iavl_siblings(rest, &inner.suffix)
+            // Each node is higher than its child, and holds two leaves or more.
+            height >= i64::from(above) && size >= 2 && iavl_siblings(rest, &inner.suffix)
         }
         Tree::Simple => match inner.prefix.split_first() {
             Some((1, [])) => inner.suffix.len() == HASH,

@@ -231,9 +231,12 @@ fn raw_duration(duration: Duration) -> RawDuration {
 mod tests {
     use super::*;
 
+    fn days(days: u64) -> Duration {
+        Duration::from_secs(days.saturating_mul(86_400))
+    }
+
     fn parameters() -> ClientParameters {
-        let day = Duration::from_secs(86_400);
-        ClientParameters::cosmos("ibc-1", Height::new(1, 7), day * 14, day * 21, Duration::from_secs(10))
+        ClientParameters::cosmos("ibc-1", Height::new(1, 7), days(14), days(21), Duration::from_secs(10))
     }
 
     #[test]
