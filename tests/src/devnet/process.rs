@@ -1,0 +1,233 @@
+//! Child processes that can't outlive the tests: killed on drop, and by the kernel if the test process itself dies.
+
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use crate::{DevnetError, limits};
+
+/// A running child process.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+/// A signal a test sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Ask to end (SIGTERM).
+    Term,
+    /// Ask to end as Ctrl-C does (SIGINT).
+    Int,
+    /// End at once (SIGKILL).
+    Kill,
+    /// Stand still (SIGSTOP).
+    Stop,
+    /// Go on (SIGCONT).
+    Cont,
+}
+
+impl Signal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Kill => "KILL",
+            Self::Stop => "STOP",
+            Self::Cont => "CONT",
+        }
+    }
+}
+
+impl Process {
+    /// Starts a program with its output appended to a log file.
+    ///
+    /// # Errors
+    /// [`DevnetError::Io`] if the log can't be opened or the program not be started.
+    pub fn start(program: &Path, args: &[&str], env: &[(&str, &str)], log: &Path) -> Result<Self, DevnetError> {
+        let open = || std::fs::OpenOptions::new().create(true).append(true).open(log);
+        let what = || log.display().to_string();
+        let mut command = if die_with_parent() {
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command
+            .args(args)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(open().map_err(DevnetError::io(what()))?)
+            .stderr(open().map_err(DevnetError::io(what()))?);
+        spawn(command)
+            .map(|child| Self { child })
+            .map_err(DevnetError::io(program.display().to_string()))
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The exit status if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// [`DevnetError::Io`] if the process is gone.
+    pub fn signal(&mut self, signal: Signal) -> Result<(), DevnetError> {
+        let what = format!("sending {} to process {}", signal.name(), self.id());
+        // A waited-for process's id may belong to another by now.
+        if self.ended().is_some() {
+            return Err(DevnetError::io(what)(std::io::ErrorKind::NotFound.into()));
+        }
+        // The shell's own `kill` is always there, the program of that name is not.
+        let command = format!("kill -{} {}", signal.name(), self.id());
+        let status = Command::new("sh")
+            .args(["-c", &command])
+            .status()
+            .map_err(DevnetError::io(what.clone()))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(DevnetError::io(what)(std::io::ErrorKind::NotFound.into()))
+        }
+    }
+
+    /// Asks it to end, waits, and kills it if it doesn't. Blocks.
+    ///
+    /// # Errors
+    /// [`DevnetError::Io`] if it can't be waited for.
+    pub fn stop(&mut self) -> Result<ExitStatus, DevnetError> {
+        if let Some(status) = self.ended() {
+            return Ok(status);
+        }
+        self.signal(Signal::Term)?;
+        let since = Instant::now();
+        while since.elapsed() < limits::STOP_TIMEOUT {
+            if let Some(status) = self.ended() {
+                return Ok(status);
+            }
+            std::thread::sleep(limits::POLL_INTERVAL);
+        }
+        self.kill()
+    }
+
+    /// Kills it at once and waits until it is gone. Blocks.
+    ///
+    /// # Errors
+    /// [`DevnetError::Io`] if it can't be waited for.
+    pub fn kill(&mut self) -> Result<ExitStatus, DevnetError> {
+        // Killing a process that has just ended fails, and then the wait below tells how it ended.
+        self.child.kill().ok();
+        self.child
+            .wait()
+            .map_err(DevnetError::io(format!("waiting for process {}", self.id())))
+    }
+
+    /// Processor time spent so far, user and system.
+    ///
+    /// # Errors
+    /// [`DevnetError::Io`] or [`DevnetError::Decode`] if /proc doesn't tell.
+    pub fn cpu_time(&self) -> Result<Duration, DevnetError> {
+        /// Linux counts in 1/100 s for every program, whatever the kernel's own tick.
+        const TICK_MS: u64 = 10;
+        let file = format!("/proc/{}/stat", self.id());
+        let text = std::fs::read_to_string(&file).map_err(DevnetError::io(file.clone()))?;
+        // The name in parentheses may hold spaces; user and system time are the 12th and 13th fields after it.
+        let mut fields = text
+            .rsplit_once(')')
+            .map_or("", |(_, rest)| rest)
+            .split_whitespace()
+            .skip(11);
+        let mut tick = || fields.next().and_then(|f| f.parse::<u64>().ok());
+        match (tick(), tick()) {
+            (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * TICK_MS)),
+            _ => Err(DevnetError::decode(file, "no processor times")),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.kill().ok();
+        }
+    }
+}
+
+/// Whether `setpriv` of util-linux is there to arrange that a child dies with the test process.
+fn die_with_parent() -> bool {
+    static PRESENT: OnceLock<bool> = OnceLock::new();
+    *PRESENT.get_or_init(|| {
+        let probe = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", "true"])
+            .stderr(Stdio::null())
+            .status();
+        probe.is_ok_and(|status| status.success())
+    })
+}
+
+type Request = (Command, Sender<std::io::Result<Child>>);
+
+/// Spawns from one thread that lives as long as the process: the kernel takes the end of the spawning *thread* for the
+/// death of the parent, and a test's own threads end with the test.
+fn spawn(command: Command) -> std::io::Result<Child> {
+    static SPAWNER: OnceLock<Sender<Request>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (sender, requests) = channel::<Request>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in requests {
+                // Nobody waits for the answer any more: the child is dropped and left to the caller's end.
+                answer.send(command.spawn()).ok();
+            }
+        });
+        sender
+    });
+    let (answer, result) = channel();
+    let gone = || std::io::Error::other("the spawning thread has ended");
+    spawner.send((command, answer)).map_err(|_| gone())?;
+    result.recv().map_err(|_| gone())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper(dir: &Path) -> Process {
+        Process::start(Path::new("sleep"), &["60"], &[], &dir.join("log")).unwrap()
+    }
+
+    fn exists(id: u32) -> bool {
+        Path::new(&format!("/proc/{id}")).exists()
+    }
+
+    #[test]
+    fn a_process_dies_on_drop_even_when_paused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = sleeper(dir.path());
+        process.signal(Signal::Stop).unwrap();
+        let id = process.id();
+        assert!(exists(id));
+        drop(process);
+        assert!(!exists(id));
+    }
+
+    #[test]
+    fn a_process_outlives_the_thread_that_asked_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_owned();
+        let mut process = std::thread::spawn(move || sleeper(&path)).join().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(process.ended().is_none());
+        assert!(!process.stop().unwrap().success());
+        assert!(process.signal(Signal::Cont).is_err());
+    }
+}

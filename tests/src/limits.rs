@@ -1,0 +1,40 @@
+//! Every bound of the test drivers, with its reason.
+
+use std::time::Duration;
+
+/// A chain makes its second block about 2 s after the start; a machine at load 10 needs ten times that.
+pub const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A graceful stop takes well under a second; after this the process is killed.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a chain is asked whether it has come as far as a test waits for.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// One request of the test client: a node that needs longer is broken.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A transaction is in a block within two block times; a burst of ten large ones within a few.
+pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest answer the test client and the proxy read: the results of a block of 1,000 packets take about 8 MB.
+pub const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// Messages in one transaction of a burst: 100 transfers stay far below the mempool's 1 MiB a transaction.
+pub const MESSAGES_PER_TX: usize = 100;
+
+/// Items of one page of a listing: the SDK's own default is 100, a backlog of a test is a few thousand.
+pub const PAGE_ITEMS: u64 = 5_000;
+
+/// Starts with other ports before giving up: another process may take a port between choosing and using it.
+pub const START_ATTEMPTS: usize = 3;
+
+/// Ports are chosen below the range from which Linux serves outgoing connections (32768 and up), so that a stopped
+/// chain finds its own port free when it starts again.
+pub const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Bytes of a chain's log shown when it fails.
+pub const LOG_TAIL_BYTES: u64 = 6_000;
+
+/// Broadcasts whose bytes the proxy keeps; later ones are only counted.
+pub const RECORDED_BROADCASTS: usize = 10_000;
