@@ -306,4 +306,6 @@ async fn a_configuration_for_the_chains_names_them_and_no_secret() {
     let (_, words) = environment.iter().find(|(name, _)| name == variable).unwrap();
     assert_eq!(words, net.wallets.user_b.mnemonic());
     assert!(!text.contains(words.as_str()));
+    let settings = relayer_config::parse(&text, "relayer.toml").unwrap();
+    assert_eq!((settings.chains.len(), settings.paths.len()), (2, 1));
 }

@@ -230,4 +230,46 @@ mod tests {
         assert!(!process.stop().unwrap().success());
         assert!(process.signal(Signal::Cont).is_err());
     }
+
+    /// Not a test of its own: what the next test runs and kills. Without its variable it does nothing.
+    #[test]
+    fn child_of_a_killed_parent() {
+        let Ok(dir) = std::env::var("RELAYER_TEST_KILLED_PARENT") else {
+            return;
+        };
+        let process = sleeper(Path::new(&dir));
+        std::fs::write(Path::new(&dir).join("id"), process.id().to_string()).unwrap();
+        std::thread::sleep(limits::STOP_TIMEOUT);
+    }
+
+    #[test]
+    fn a_process_dies_with_a_killed_test() {
+        assert!(die_with_parent(), "setpriv of util-linux is missing");
+        let dir = tempfile::tempdir().unwrap();
+        let mut parent = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "devnet::process::tests::child_of_a_killed_parent"])
+            .env("RELAYER_TEST_KILLED_PARENT", dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = |done: &dyn Fn() -> bool| {
+            let since = Instant::now();
+            while !done() {
+                assert!(since.elapsed() < limits::STOP_TIMEOUT);
+                std::thread::sleep(limits::POLL_INTERVAL);
+            }
+        };
+        let id = || {
+            std::fs::read_to_string(dir.path().join("id"))
+                .ok()
+                .and_then(|id| id.parse().ok())
+        };
+        until(&|| id().is_some_and(exists));
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        let id = id().unwrap();
+        // Its new parent may take a while to collect it: a zombie has no command line.
+        let gone = || std::fs::read(format!("/proc/{id}/cmdline")).map_or(true, |line| line.is_empty());
+        until(&gone);
+    }
 }

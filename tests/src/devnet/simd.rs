@@ -58,9 +58,10 @@ impl Simd {
 pub struct SimdChain {
     spec: ChainSpec,
     simd: Simd,
+    // Before the home, which a process still writing to it could keep from being removed.
+    process: Option<Process>,
     home: Home,
     ports: Ports,
-    process: Option<Process>,
     node: Node,
 }
 
