@@ -44,10 +44,10 @@ mod tls;
 mod traced;
 mod transport;
 mod wire;
-// mod ws;
+mod ws;
 
-// #[cfg(test)]
-// mod tests;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Answer, Call, RpcClient};
 pub use endpoint_url::{BadUrl, EndpointId, EndpointUrl};
@@ -57,4 +57,4 @@ pub use error::{
 };
 pub use settings::{EndpointSettings, Observer, RpcSettings};
 pub use traced::CallReport;
-// pub use ws::{Wake, WakeSettings, wake_stream};
+pub use ws::{Wake, WakeSettings, wake_stream};
