@@ -1,0 +1,201 @@
+use super::*;
+use crate::settings::{Fraction, KeySource, Order};
+use crate::{Kind, template};
+use proptest::prelude::*;
+use relayer_core::id::{ChannelId, PortId};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+#[test]
+fn defaults_are_filled_in() {
+    let settings = good(MINIMAL);
+    let (chain, path) = (&settings.chains[0], &settings.paths[0]);
+    assert_eq!(settings.global.admin, "127.0.0.1:3030".parse().unwrap());
+    assert!(settings.store.journal().ends_with(".relayer/journal.sqlite") && settings.store.dir.is_absolute());
+    assert_eq!((chain.limits.requests_per_second, chain.limits.burst, chain.limits.in_flight), (50, 100, 32));
+    assert_eq!(chain.client.trust_threshold, Fraction { numerator: 1, denominator: 3 });
+    assert_eq!(chain.key.source, KeySource::Keystore { passphrase_env: None });
+    assert_eq!(path.channels[0].order, Order::Unordered);
+    assert_eq!(path.channels[0].version, "ics20-1");
+    assert_eq!(path.clear.interval, Some(Duration::from_secs(300)));
+    assert_eq!((path.batch.messages, path.batch.bytes), (30, 162_000));
+}
+
+#[test]
+fn a_chain_overrides_the_common_limits_key_by_key() {
+    let text =
+        format!("[limits]\nburst = 7\nin_flight = 9\n{}", with("gas = {", "limits = { in_flight = 2 }\ngas = {"));
+    let settings = good(&text);
+    assert_eq!((settings.chains[0].limits.burst, settings.chains[0].limits.in_flight), (7, 2));
+    assert_eq!(settings.chains[1].limits, settings.limits);
+}
+
+#[test]
+fn worker_threads_follow_the_machine() {
+    let mut global = good(MINIMAL).global;
+    assert_eq!([1, 2, 8, 64].map(|cpus| global.workers(cpus)), [2, 4, 16, 16]);
+    global.verify_workers = NonZeroUsize::new(32);
+    assert_eq!([2, 64].map(|cpus| global.workers(cpus)), [4, 32]);
+}
+
+#[test]
+fn the_admin_port_is_loopback_unless_a_token_is_named() {
+    let open = "[global]\nadmin = \"0.0.0.0:3030\"\n";
+    assert_eq!(bad(&format!("{open}{MINIMAL}")).problems().len(), 1);
+    good(&format!("{open}admin_token_env = \"TOKEN\"\n{MINIMAL}"));
+}
+
+#[test]
+fn a_key_says_where_its_secret_is_and_nothing_else() {
+    let key = |key: &str| with("gas = {", &format!("key = {key}\ngas = {{"));
+    let source = |text: &str| good(&key(text)).chains[0].key.source.clone();
+    assert!(
+        matches!(source("{ source = \"env\", env = \"M\" }"), KeySource::Env { variable } if variable.as_str() == "M")
+    );
+    assert_eq!(source("{ source = \"keyring\" }"), KeySource::Keyring);
+    for (text, kind) in [
+        ("{ source = \"env\" }", Kind::Missing),
+        ("{ source = \"keyring\", passphrase_env = \"P\" }", Kind::Invalid),
+        ("{ env = \"M\" }", Kind::Invalid),
+        ("{ source = \"env\", env = \"abandon abandon about\" }", Kind::Invalid),
+        ("{ name = \"../relayer\" }", Kind::Invalid),
+        ("{ source = \"file\" }", Kind::Invalid),
+    ] {
+        assert_eq!(bad(&key(text)).problems()[0].kind, kind, "{text}");
+    }
+}
+
+#[test]
+fn trust_is_checked() {
+    let chain = |more: &str| with("gas = {", &format!("{more}\ngas = {{"));
+    let hash = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
+    let settings = good(&chain(&format!("trusted = {{ height = 5, hash = \"{hash}\" }}")));
+    let trusted = settings.chains[0].trusted.unwrap();
+    assert_eq!((trusted.height, trusted.hash[0]), (5, 0xe3));
+    for text in [
+        "trusted = { height = 5 }",
+        "trusted = { hash = \"E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\" }",
+        "trusted = { height = 0, hash = \"E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855\" }",
+        "trusted = { height = 5, hash = \"E3B0\" }",
+        "client = { trust_threshold = \"1/4\" }",
+        "client = { trust_threshold = \"4/3\" }",
+        "client = { trust_threshold = \"1/0\" }",
+        "client = { refresh_fraction = \"1/1\" }",
+        "client = { refresh_fraction = \"0/3\" }",
+        "client = { trusting_period_s = 0 }",
+    ] {
+        assert_eq!(bad(&chain(text)).problems().len(), 1, "{text}");
+    }
+    good(&chain("client = { trust_threshold = \"2/3\", trusting_period_s = 100 }"));
+}
+
+#[test]
+fn gas_settings_agree_with_each_other() {
+    let gas =
+        |more: &str| with("gas = { price = \"0.025stake\" }", &format!("gas = {{ price = \"0.025stake\", {more} }}"));
+    good(&gas(
+        "max_fee = \"10stake\", fee_granter = \"cosmos1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu\", multiplier = 2",
+    ));
+    for more in [
+        "max_fee = \"10uatom\"",
+        "max_fee = \"1.5stake\"",
+        "fee_granter = \"osmo1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu\"",
+        "multiplier = 0.9",
+        "multiplier = nan",
+        "max_per_tx = 200000, default_per_message = 200001",
+        "memo_prefix = \"\\u001b[2J\"",
+    ] {
+        assert_eq!(bad(&gas(more)).problems().len(), 1, "{more}");
+    }
+}
+
+#[test]
+fn ids_stand_on_each_other_and_no_channel_is_relayed_twice() {
+    let ended = |a: &str, channel: &str| {
+        with("a = { chain = \"sim-a-1\" }", &format!("a = {{ chain = \"sim-a-1\"{a} }}")).replacen(
+            "a = { port = \"transfer\" }",
+            &format!("a = {{ port = \"transfer\"{channel} }}"),
+            1,
+        )
+    };
+    let full = ", client = \"07-tendermint-0\", connection = \"connection-0\"";
+    let text = ended(full, ", channel = \"channel-0\"");
+    good(&text);
+    assert_eq!(bad(&ended(", connection = \"connection-0\"", "")).problems()[0].kind, Kind::Missing);
+    assert_eq!(bad(&ended("", ", channel = \"channel-0\"")).problems()[0].kind, Kind::Missing);
+    let twice = format!("{text}\n[[paths.channels]]\na = {{ channel = \"channel-0\" }}\n");
+    assert_eq!(bad(&twice).problems()[0].kind, Kind::Duplicate);
+}
+
+#[test]
+fn other_ports_need_a_version() {
+    let text = with("a = { port = \"transfer\" }\n", "a = { port = \"oracle\" }\n");
+    assert_eq!(bad(&text).problems()[0].kind, Kind::Missing);
+    good(&text.replace("a = { port = \"oracle\" }", "a = { port = \"oracle\" }\nversion = \"v1\""));
+}
+
+#[test]
+fn filters_are_per_direction_and_common_lists_hold_for_both() {
+    let text =
+        format!("{MINIMAL}\n[paths.filter]\ndeny = [\"ica*/*\"]\na_to_b = {{ allow = [\"transfer/channel-0\"] }}\n");
+    let filter = &good(&text).paths[0].filter;
+    let end = |port: &str, channel: &str| (PortId::new(port).unwrap(), ChannelId::new(channel).unwrap());
+    let (port, channel) = end("transfer", "channel-1");
+    assert!(!filter.a_to_b.passes(&port, &channel) && filter.b_to_a.passes(&port, &channel));
+    let (port, channel) = end("icahost", "channel-1");
+    assert!(!filter.b_to_a.passes(&port, &channel));
+}
+
+#[test]
+fn excluded_sequences_are_kept_by_direction() {
+    let text = format!("{MINIMAL}excluded_sequences = {{ a_to_b = [3, 1, 3], b_to_a = [] }}\n");
+    let excluded = good(&text).paths[0].channels[0].excluded.clone();
+    assert_eq!(excluded.a_to_b.into_iter().collect::<Vec<_>>(), [1, 3]);
+    assert!(excluded.b_to_a.is_empty());
+    assert_eq!(bad(&text.replace("[]", "[0]")).problems().len(), 1);
+}
+
+#[test]
+fn a_batch_fits_the_smaller_transaction() {
+    let small = with("gas = {", "max_tx_bytes = 20000\ngas = {");
+    assert_eq!(good(&small).paths[0].batch.bytes, 18_000);
+    assert_eq!(bad(&format!("{small}\n[paths.batch]\nbytes = 20001")).problems().len(), 1);
+}
+
+#[test]
+fn zero_means_never_for_clearing() {
+    assert_eq!(good(&format!("{MINIMAL}\n[paths.clear]\ninterval_s = 0")).paths[0].clear.interval, None);
+}
+
+fn new_chain() -> impl Strategy<Value = template::NewChain> {
+    ("[a-z][a-z0-9.-]{0,12}", 1u16..9999, "[a-z]{1,10}", 0u64..1_000_000, 0u32..7, "[a-z][a-z/]{2,10}").prop_map(
+        |(id, port, prefix, amount, places, denom)| template::NewChain {
+            id: id.parse().unwrap(),
+            rpc: vec![crate::settings::Endpoint::http(&format!("http://127.0.0.1:{port}")).unwrap()],
+            account_prefix: prefix.parse().unwrap(),
+            gas_price: format!("{}.{amount:06}{denom}", amount >> places).parse().unwrap(),
+            key: "relayer".parse().unwrap(),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_rendered_file_says_what_was_rendered(a in new_chain(), b in new_chain(), ordered: bool) {
+        prop_assume!(a.id != b.id);
+        let channel = template::NewChannel {
+            a_port: "transfer".parse().unwrap(),
+            b_port: "oracle".parse().unwrap(),
+            order: if ordered { Order::Ordered } else { Order::Unordered },
+            version: "{\"v\": \"1\"}".to_owned(),
+        };
+        let path = template::NewPath { name: "p".parse().unwrap(), a: a.id.clone(), b: b.id.clone(), channels: vec![channel.clone()] };
+        let settings = good(&template::template(&[a.clone(), b.clone()], &[path]));
+        for (chain, new) in settings.chains.iter().zip([&a, &b]) {
+            prop_assert_eq!((&chain.id, &chain.rpc, &chain.account_prefix), (&new.id, &new.rpc, &new.account_prefix));
+            prop_assert_eq!(chain.gas.price.to_string(), new.gas_price.to_string());
+        }
+        let made = &settings.paths[0].channels[0];
+        prop_assert_eq!((&made.b.port, made.order, &made.version), (&channel.b_port, channel.order, &channel.version));
+    }
+}
