@@ -123,11 +123,7 @@ pub enum ChainErrorKind {
 impl ChainError {
     /// With the node's words.
     pub fn new(chain: &ChainId, kind: ChainErrorKind, detail: impl AsRef<str>) -> Self {
-        Self {
-            chain: chain.clone(),
-            kind,
-            detail: Detail::new(detail),
-        }
+        Self { chain: chain.clone(), kind, detail: Detail::new(detail) }
     }
 
     /// What to do about it.

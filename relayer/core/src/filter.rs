@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use crate::id::Sequence;
-use crate::packet::Packet;
+use crate::packet::{Packet, PortChannel};
 
 /// Rules for packets sent from one side.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,8 @@ pub struct Filter {
     pub max_memo_bytes: usize,
     /// Largest ICS-20 receiver, bytes.
     pub max_receiver_bytes: usize,
-    /// Sequences never relayed.
-    pub excluded: BTreeSet<Sequence>,
+    /// Packets never relayed, by source end and sequence.
+    pub excluded: BTreeSet<(PortChannel, Sequence)>,
 }
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ impl Filter {
         if !self.allow.is_empty() && !self.allow.iter().any(|p| matches(p, &end)) {
             return Some("filtered");
         }
-        if self.excluded.contains(&packet.sequence) {
+        if self.excluded.contains(&(packet.source.clone(), packet.sequence)) {
             return Some("excluded");
         }
         if let Ok(data) = serde_json::from_slice::<Ics20<'_>>(&packet.data) {
@@ -85,14 +85,10 @@ fn matches(pattern: &str, text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::id::{ChannelId, Height, PortId, Timestamp};
-    use crate::packet::PortChannel;
     use std::sync::Arc;
 
     fn sent(channel: &str, data: &str) -> Packet {
-        let end = |c: &str| PortChannel {
-            port: PortId::new("transfer").unwrap(),
-            channel: ChannelId::new(c).unwrap(),
-        };
+        let end = |c: &str| PortChannel { port: PortId::new("transfer").unwrap(), channel: ChannelId::new(c).unwrap() };
         Packet {
             sequence: Sequence(7),
             source: end(channel),
@@ -119,28 +115,16 @@ mod tests {
 
     #[test]
     fn denied_wins_and_sizes_are_capped_before_queueing() {
-        let f = Filter {
-            max_memo_bytes: 4,
-            max_receiver_bytes: 100,
-            ..Filter::default()
-        };
+        let f = Filter { max_memo_bytes: 4, max_receiver_bytes: 100, ..Filter::default() };
         assert_eq!(f.refuses(&sent("channel-0", r#"{"memo":"1234","receiver":"x"}"#)), None);
-        assert_eq!(
-            f.refuses(&sent("channel-0", r#"{"memo":"12345"}"#)),
-            Some("memo_too_large")
-        );
+        assert_eq!(f.refuses(&sent("channel-0", r#"{"memo":"12345"}"#)), Some("memo_too_large"));
         assert_eq!(f.refuses(&sent("channel-0", "not json")), None);
-        let f = Filter {
-            allow: vec!["transfer/*".into()],
-            deny: vec!["*/channel-1".into()],
-            ..f
-        };
+        let f = Filter { allow: vec!["transfer/*".into()], deny: vec!["*/channel-1".into()], ..f };
         assert_eq!(f.refuses(&sent("channel-1", "")), Some("filtered"));
         assert_eq!(f.refuses(&sent("channel-2", "")), None);
-        let f = Filter {
-            excluded: [Sequence(7)].into(),
-            ..f
-        };
+        let excluded = sent("channel-2", "").source;
+        let f = Filter { excluded: [(excluded, Sequence(7))].into(), ..f };
         assert_eq!(f.refuses(&sent("channel-2", "")), Some("excluded"));
+        assert_eq!(f.refuses(&sent("channel-3", "")), None);
     }
 }

@@ -48,17 +48,9 @@ pub enum IdError {
 
 fn check(kind: &'static str, text: &str, min: usize, max: usize) -> Result<(), IdError> {
     if text.len() < min || text.len() > max {
-        return Err(IdError::Length {
-            kind,
-            len: text.len(),
-            min,
-            max,
-        });
+        return Err(IdError::Length { kind, len: text.len(), min, max });
     }
-    match text
-        .bytes()
-        .position(|b| !(b.is_ascii_alphanumeric() || b".+_-#[]<>".contains(&b)))
-    {
+    match text.bytes().position(|b| !(b.is_ascii_alphanumeric() || b".+_-#[]<>".contains(&b))) {
         Some(at) => Err(IdError::Character { kind, at }),
         None => Ok(()),
     }
@@ -209,17 +201,11 @@ impl Height {
     }
     /// The next block.
     pub const fn next(self) -> Self {
-        Self {
-            revision: self.revision,
-            number: self.number.saturating_add(1),
-        }
+        Self { revision: self.revision, number: self.number.saturating_add(1) }
     }
     /// The block before.
     pub const fn prev(self) -> Self {
-        Self {
-            revision: self.revision,
-            number: self.number.saturating_sub(1),
-        }
+        Self { revision: self.revision, number: self.number.saturating_sub(1) }
     }
 }
 
@@ -232,15 +218,9 @@ impl fmt::Display for Height {
 impl FromStr for Height {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let form = || IdError::Form {
-            kind: "height",
-            example: "1-1234",
-        };
+        let form = || IdError::Form { kind: "height", example: "1-1234" };
         let (revision, number) = text.split_once('-').ok_or_else(form)?;
-        Ok(Self {
-            revision: revision.parse().map_err(|_| form())?,
-            number: number.parse().map_err(|_| form())?,
-        })
+        Ok(Self { revision: revision.parse().map_err(|_| form())?, number: number.parse().map_err(|_| form())? })
     }
 }
 
@@ -266,13 +246,7 @@ mod tests {
     #[test]
     fn identifiers_refuse_separators_control_characters_and_wrong_lengths() {
         assert!(ChannelId::new("channel-0").is_ok());
-        assert_eq!(
-            ChannelId::new("channel/0"),
-            Err(IdError::Character {
-                kind: "channel id",
-                at: 7
-            })
-        );
+        assert_eq!(ChannelId::new("channel/0"), Err(IdError::Character { kind: "channel id", at: 7 }));
         assert!(PortId::new("x\u{1b}[31m").is_err());
         assert!(PortId::new("p").is_err());
         assert!(ClientId::new("c".repeat(65)).is_err());
@@ -280,13 +254,7 @@ mod tests {
 
     #[test]
     fn revision_is_the_number_after_the_last_dash() {
-        for (id, revision) in [
-            ("cosmoshub-4", 4),
-            ("sim-a-1", 1),
-            ("plain", 0),
-            ("x-04", 0),
-            ("x-y", 0),
-        ] {
+        for (id, revision) in [("cosmoshub-4", 4), ("sim-a-1", 1), ("plain", 0), ("x-04", 0), ("x-y", 0)] {
             assert_eq!(ChainId::new(id).unwrap().revision(), revision, "{id}");
         }
     }

@@ -49,12 +49,7 @@ pub struct Lane {
 impl Lane {
     /// A lane that starts in `Resync`, with at most `most` transactions in flight.
     pub fn new(most: usize) -> Self {
-        Self {
-            next: None,
-            flights: BTreeMap::new(),
-            most: most.max(1),
-            resyncs: 0,
-        }
+        Self { next: None, flights: BTreeMap::new(), most: most.max(1), resyncs: 0 }
     }
 
     /// What may be done now.
@@ -68,11 +63,7 @@ impl Lane {
 
     /// The chain's committed sequence. What is below it has been decided; what is in flight above it still counts.
     pub fn synced(&mut self, committed: AccountSequence) {
-        let after_flights = self
-            .flights
-            .keys()
-            .next_back()
-            .map(|s| AccountSequence(s.0.saturating_add(1)));
+        let after_flights = self.flights.keys().next_back().map(|s| AccountSequence(s.0.saturating_add(1)));
         self.next = Some(after_flights.map_or(committed, |s| s.max(committed)));
     }
 
@@ -87,9 +78,7 @@ impl Lane {
     /// The node refused a broadcast, or its answer is unknown.
     pub fn refused(&mut self, failure: &TxFailure) {
         match failure {
-            TxFailure::SequenceMismatch {
-                expected: Some(expected),
-            } => {
+            TxFailure::SequenceMismatch { expected: Some(expected) } => {
                 self.resyncs = self.resyncs.saturating_add(1);
                 self.next = Some(*expected);
             }
@@ -110,12 +99,7 @@ impl Lane {
 
     /// Transactions which a chain at `height` can't include any more. They leave the lane, which reads the chain's sequence anew.
     pub fn expired(&mut self, height: Height) -> Vec<TxHash> {
-        let gone: Vec<TxHash> = self
-            .flights
-            .values()
-            .filter(|f| f.timeout_height < height)
-            .map(|f| f.hash)
-            .collect();
+        let gone: Vec<TxHash> = self.flights.values().filter(|f| f.timeout_height < height).map(|f| f.hash).collect();
         if !gone.is_empty() {
             self.flights.retain(|_, f| f.timeout_height >= height);
             self.next = None;
@@ -140,10 +124,7 @@ mod tests {
     use super::*;
 
     fn flight(n: u8) -> Flight {
-        Flight {
-            hash: TxHash([n; 32]),
-            timeout_height: Height::new(1, 100),
-        }
+        Flight { hash: TxHash([n; 32]), timeout_height: Height::new(1, 100) }
     }
 
     #[test]
@@ -162,9 +143,7 @@ mod tests {
     fn a_mismatch_is_followed_and_an_unknown_answer_is_read_from_the_chain() {
         let mut lane = Lane::new(4);
         lane.synced(AccountSequence(1));
-        lane.refused(&TxFailure::SequenceMismatch {
-            expected: Some(AccountSequence(5)),
-        });
+        lane.refused(&TxFailure::SequenceMismatch { expected: Some(AccountSequence(5)) });
         assert_eq!(lane.turn(), Turn::Sign(AccountSequence(5)));
         lane.refused(&TxFailure::SequenceMismatch { expected: None });
         assert_eq!(lane.turn(), Turn::Sync);

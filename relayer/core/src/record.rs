@@ -173,10 +173,7 @@ mod tests {
     }
 
     fn any_at() -> impl Strategy<Value = Option<At>> {
-        prop::option::of((1u64..50).prop_map(|h| At {
-            height: Height::new(1, h),
-            time: Timestamp(h),
-        }))
+        prop::option::of((1u64..50).prop_map(|h| At { height: Height::new(1, h), time: Timestamp(h) }))
     }
 
     prop_compose! {
@@ -209,60 +206,26 @@ mod tests {
 
     #[test]
     fn a_packet_is_received_before_and_timed_out_from_its_timeout_on() {
-        let at = At {
-            height: Height::new(1, 5),
-            time: Timestamp(5),
-        };
-        let r = Record {
-            packet: Some(packet(0)),
-            sent: Some(at),
-            ..Record::default()
-        };
-        let head = |h, t| {
-            Some(Head {
-                height: Height::new(1, h),
-                time: Timestamp(t),
-            })
-        };
+        let at = At { height: Height::new(1, 5), time: Timestamp(5) };
+        let r = Record { packet: Some(packet(0)), sent: Some(at), ..Record::default() };
+        let head = |h, t| Some(Head { height: Height::new(1, h), time: Timestamp(t) });
         assert_eq!(r.due(None), Some(Action::Recv));
         assert_eq!(r.due(head(99, 999)), Some(Action::Recv));
         assert_eq!(r.due(head(100, 999)), Some(Action::Timeout));
         assert_eq!(r.due(head(99, 1_000)), Some(Action::Timeout));
-        let received = Record {
-            received: Some(at),
-            ..r.clone()
-        };
+        let received = Record { received: Some(at), ..r.clone() };
         assert_eq!(received.due(head(100, 1_000)), None);
-        let acked = Record {
-            ack: Some(Arc::from([1u8].as_slice())),
-            ..received
-        };
+        let acked = Record { ack: Some(Arc::from([1u8].as_slice())), ..received };
         assert_eq!(acked.due(head(100, 1_000)), Some(Action::Ack));
     }
 
     #[test]
     fn a_refused_text_gives_way_to_another_under_the_same_key() {
-        let at = At {
-            height: Height::new(1, 5),
-            time: Timestamp(5),
-        };
-        let mut r = Record {
-            packet: Some(packet(0)),
-            sent: Some(at),
-            refused: Some("differs"),
-            ..Record::default()
-        };
-        r.merge(Record {
-            packet: Some(packet(0)),
-            sent: Some(at),
-            ..Record::default()
-        });
+        let at = At { height: Height::new(1, 5), time: Timestamp(5) };
+        let mut r = Record { packet: Some(packet(0)), sent: Some(at), refused: Some("differs"), ..Record::default() };
+        r.merge(Record { packet: Some(packet(0)), sent: Some(at), ..Record::default() });
         assert_eq!(r.phase(false), Phase::Failed);
-        r.merge(Record {
-            packet: Some(packet(1)),
-            sent: Some(at),
-            ..Record::default()
-        });
+        r.merge(Record { packet: Some(packet(1)), sent: Some(at), ..Record::default() });
         assert_eq!(r.due(None), Some(Action::Recv));
     }
 }

@@ -20,12 +20,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(read: ClientRead) -> Self {
-        Self {
-            heights: BTreeSet::from([read.latest]),
-            read,
-            pending: None,
-            upkeep_not_before: 0,
-        }
+        Self { heights: BTreeSet::from([read.latest]), read, pending: None, upkeep_not_before: 0 }
     }
 
     pub(super) fn holds(&mut self, height: Height, time: Option<Timestamp>) {

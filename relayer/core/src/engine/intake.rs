@@ -29,7 +29,9 @@ impl Engine {
 
     /// Ends packets whose commitment is gone: acknowledged if they were received, timed out otherwise (ICS-04 deletes it for no other reason).
     pub(super) fn settle(&mut self, now: u64, side: Side, source: &PortChannel, at: At, open: &BTreeSet<Sequence>) {
-        let Some(channel) = self.by_end.get(side.index()).and_then(|m| m.get(source)).copied() else { return };
+        let Some(channel) = self.by_end.get(side.index()).and_then(|m| m.get(source)).copied() else {
+            return;
+        };
         let first = Key { from: side, channel, sequence: Sequence(0) };
         let last = Key { from: side, channel, sequence: Sequence(u64::MAX) };
         let gone: Vec<(Key, bool)> = self
@@ -71,11 +73,7 @@ impl Engine {
 
     pub(super) fn key_of(&self, from: Side, source: &PortChannel, sequence: Sequence) -> Option<Key> {
         let channel = *self.by_end.get(from.index())?.get(source)?;
-        Some(Key {
-            from,
-            channel,
-            sequence,
-        })
+        Some(Key { from, channel, sequence })
     }
 
     /// A packet's key if both its ends are those of one of our channels. A packet that names one of ours and another counterparty is misrouted.
@@ -83,17 +81,11 @@ impl Engine {
         let key = self.key_of(from, &packet.source, packet.sequence)?;
         let pair = self.channels.get(usize::from(key.channel))?;
         if *pair.end(from.other()) != packet.destination {
-            self.notice(Notice::Unusable {
-                side,
-                reason: "misrouted",
-            });
+            self.notice(Notice::Unusable { side, reason: "misrouted" });
             return None;
         }
         if let Err(_why) = packet.validate() {
-            self.notice(Notice::Unusable {
-                side,
-                reason: "invalid_packet",
-            });
+            self.notice(Notice::Unusable { side, reason: "invalid_packet" });
             return None;
         }
         Some(key)
@@ -124,10 +116,7 @@ impl Engine {
                     return;
                 };
                 if ack.is_empty() || ack.len() > limits::ACK_BYTES {
-                    self.notice(Notice::Unusable {
-                        side,
-                        reason: "ack_size",
-                    });
+                    self.notice(Notice::Unusable { side, reason: "ack_size" });
                     return;
                 }
                 said.ack = Some(ack);
@@ -151,10 +140,7 @@ impl Engine {
                 key
             }
             Fact::ClientUpdated { client, heights, .. } => {
-                let times: Vec<_> = heights
-                    .iter()
-                    .map(|h| (*h, self.end(side.other()).time_of(*h)))
-                    .collect();
+                let times: Vec<_> = heights.iter().map(|h| (*h, self.end(side.other()).time_of(*h))).collect();
                 if let Some(known) = self.end_mut(side).client.as_mut().filter(|c| c.read.id == client) {
                     for (height, time) in times {
                         known.holds(height, time);
@@ -165,20 +151,14 @@ impl Engine {
             Fact::ClientFrozen { client } => {
                 if let Some(known) = self.end_mut(side).client.as_mut().filter(|c| c.read.id == client) {
                     known.read.frozen = true;
-                    self.notice(Notice::Halted {
-                        side,
-                        reason: "client_frozen",
-                    });
+                    self.notice(Notice::Halted { side, reason: "client_frozen" });
                 }
                 return;
             }
             Fact::ChannelClosed { end } => {
                 if let Some(n) = self.by_end.get(side.index()).and_then(|m| m.get(&end)) {
                     self.closed.insert((side, *n));
-                    self.notice(Notice::Halted {
-                        side,
-                        reason: "channel_closed",
-                    });
+                    self.notice(Notice::Halted { side, reason: "channel_closed" });
                 }
                 return;
             }
@@ -193,15 +173,9 @@ impl Engine {
         let known = self.packets.contains_key(&key);
         if !known && self.open >= limits::OPEN_PACKETS {
             // The clear scan finds it again in the chain's state when there is room.
-            return self.notice(Notice::Unusable {
-                side: key.from,
-                reason: "too_many_open_packets",
-            });
+            return self.notice(Notice::Unusable { side: key.from, reason: "too_many_open_packets" });
         }
-        let entry = self.packets.entry(key).or_insert_with(|| Entry {
-            backlog,
-            ..Entry::default()
-        });
+        let entry = self.packets.entry(key).or_insert_with(|| Entry { backlog, ..Entry::default() });
         let before = (entry.record.sent.is_some(), entry.record.received);
         entry.record.merge(said);
         let record = entry.record.clone();
@@ -210,18 +184,10 @@ impl Engine {
         }
         let Some(name) = self.name(key) else { return };
         if !before.0 && record.sent.is_some() {
-            self.notice(Notice::Seen {
-                key: name.clone(),
-                sent: record.sent,
-                backlog,
-            });
+            self.notice(Notice::Seen { key: name.clone(), sent: record.sent, backlog });
         }
         if let (None, Some(received)) = (before.1, record.received) {
-            self.notice(Notice::Received {
-                key: name,
-                sent: record.sent,
-                received,
-            });
+            self.notice(Notice::Received { key: name, sent: record.sent, received });
         }
         self.index_timeout(key, &record);
         self.refresh(now, key);

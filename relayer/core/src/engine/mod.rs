@@ -58,11 +58,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        let filter = Filter {
-            max_memo_bytes: 32 * 1024,
-            max_receiver_bytes: 2_048,
-            ..Filter::default()
-        };
+        let filter = Filter { max_memo_bytes: 32 * 1024, max_receiver_bytes: 2_048, ..Filter::default() };
         Self {
             batch_messages: 30,
             batch_bytes: 180_000,
@@ -152,13 +148,8 @@ fn proving_side(key: Key, action: Action) -> Side {
 impl Engine {
     /// An engine for a pair of chains and their channels.
     pub fn new(policy: Policy, channels: Vec<ChannelPair>) -> Self {
-        let index = |side: Side| {
-            channels
-                .iter()
-                .zip(0u16..)
-                .map(|(c, n)| (c.end(side).clone(), n))
-                .collect::<BTreeMap<_, _>>()
-        };
+        let index =
+            |side: Side| channels.iter().zip(0u16..).map(|(c, n)| (c.end(side).clone(), n)).collect::<BTreeMap<_, _>>();
         Self {
             by_end: [index(Side::A), index(Side::B)],
             policy,
@@ -198,11 +189,7 @@ impl Engine {
     /// A packet's full name.
     pub fn name(&self, key: Key) -> Option<PacketKey> {
         let pair = self.channels.get(usize::from(key.channel))?;
-        Some(PacketKey {
-            from: key.from,
-            source: pair.end(key.from).clone(),
-            sequence: key.sequence,
-        })
+        Some(PacketKey { from: key.from, source: pair.end(key.from).clone(), sequence: key.sequence })
     }
 
     fn notice(&mut self, notice: Notice) {
@@ -245,44 +232,26 @@ impl Engine {
 
     /// Brings the packet's work in line with what its record says is due.
     fn refresh(&mut self, now: u64, key: Key) {
-        let destination = self.end(key.from.other()).seen.map(|s| Head {
-            height: s.height,
-            time: s.time,
-        });
+        let destination = self.end(key.from.other()).seen.map(|s| Head { height: s.height, time: s.time });
         let closed = self.closed.contains(&(key.from.other(), key.channel));
         let Some(entry) = self.packets.get_mut(&key) else {
             return;
         };
-        let due = entry
-            .record
-            .due(destination)
-            .filter(|a| !(closed && *a == Action::Recv));
+        let due = entry.record.due(destination).filter(|a| !(closed && *a == Action::Recv));
         let old = entry.work.clone();
         match (&old, due) {
             (Some(work), Some(action)) if work.action == action => return,
             // A receive under way decides whether there is anything to time out.
-            (
-                Some(Work {
-                    stage: Stage::InFlight { .. },
-                    action: Action::Recv,
-                    ..
-                }),
-                Some(Action::Timeout),
-            ) => return,
+            (Some(Work { stage: Stage::InFlight { .. }, action: Action::Recv, .. }), Some(Action::Timeout)) => return,
             _ => {}
         }
         if let Some(work) = &old {
             self.unlink(key, work);
-            if matches!(
-                work.stage,
-                Stage::Ready { .. } | Stage::Queued { .. } | Stage::Proving { .. }
-            ) && let Some(name) = self.name(key)
+            if matches!(work.stage, Stage::Ready { .. } | Stage::Queued { .. } | Stage::Proving { .. })
+                && let Some(name) = self.name(key)
                 && due != Some(Action::Timeout)
             {
-                self.notice(Notice::Avoided {
-                    key: name,
-                    action: work.action,
-                });
+                self.notice(Notice::Avoided { key: name, action: work.action });
             }
         }
         let work = due.map(|action| Work {
@@ -330,10 +299,7 @@ impl Engine {
         }
         while self.ended.len() > limits::ENDED_PACKETS {
             if let Some(old) = self.ended.pop_front()
-                && self
-                    .packets
-                    .get(&old)
-                    .is_some_and(|e| e.told.is_some() && e.work.is_none())
+                && self.packets.get(&old).is_some_and(|e| e.told.is_some() && e.work.is_none())
             {
                 self.packets.remove(&old);
             }
@@ -345,11 +311,7 @@ impl Engine {
         let backlog = self.packets.get(&key).is_some_and(|e| e.backlog);
         match &work.stage {
             Stage::Queued { not_before } => {
-                if let Some(set) = self
-                    .queued
-                    .get_mut(side.index())
-                    .and_then(|s| s.get_mut(class(backlog)))
-                {
+                if let Some(set) = self.queued.get_mut(side.index()).and_then(|s| s.get_mut(class(backlog))) {
                     set.insert((*not_before, key));
                 }
             }
@@ -367,11 +329,7 @@ impl Engine {
         let backlog = self.packets.get(&key).is_some_and(|e| e.backlog);
         match &work.stage {
             Stage::Queued { not_before } => {
-                if let Some(set) = self
-                    .queued
-                    .get_mut(side.index())
-                    .and_then(|s| s.get_mut(class(backlog)))
-                {
+                if let Some(set) = self.queued.get_mut(side.index()).and_then(|s| s.get_mut(class(backlog))) {
                     set.remove(&(*not_before, key));
                 }
             }
@@ -409,30 +367,17 @@ impl Engine {
         if let Some(cap) = cap {
             work.cap = cap.max(1);
         }
-        let doubled = first
-            .saturating_mul(1u64.checked_shl(work.waits.saturating_sub(1).min(16)).unwrap_or(1))
-            .min(most);
+        let doubled =
+            first.saturating_mul(1u64.checked_shl(work.waits.saturating_sub(1).min(16)).unwrap_or(1)).min(most);
         // Up to two thirds on top, from the packet's own numbers: neighbours spread without a random source.
-        let spread = key
-            .sequence
-            .0
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .wrapping_add(u64::from(work.waits))
-            >> 40;
+        let spread = key.sequence.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(work.waits)) >> 40;
         let jitter = (doubled / 3).saturating_mul(spread & 0xff) / 128;
-        let wait = doubled
-            .saturating_add(jitter)
-            .max(at_least_ms.saturating_mul(1_000_000));
+        let wait = doubled.saturating_add(jitter).max(at_least_ms.saturating_mul(1_000_000));
         let given_up = work.tries >= limits::TRIES;
         if given_up {
             return self.refuse(now, key, "gave_up");
         }
-        self.set_stage(
-            key,
-            Stage::Queued {
-                not_before: now.saturating_add(wait),
-            },
-        );
+        self.set_stage(key, Stage::Queued { not_before: now.saturating_add(wait) });
         self.refresh(now, key);
     }
 

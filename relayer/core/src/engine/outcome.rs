@@ -31,12 +31,7 @@ impl Engine {
         }
         // A key without an answer is asked for again.
         for key in asked {
-            if self
-                .packets
-                .get(&key)
-                .and_then(|e| e.work.as_ref())
-                .is_some_and(|w| w.stage == Stage::Proving { id })
-            {
+            if self.packets.get(&key).and_then(|e| e.work.as_ref()).is_some_and(|w| w.stage == Stage::Proving { id }) {
                 self.again(now, key, false, 0, None);
             }
         }
@@ -107,10 +102,7 @@ impl Engine {
         let Some(attempt) = self.close_attempt(id) else { return };
         let remedy = failure.remedy();
         if remedy == Remedy::Halt {
-            self.notice(Notice::Halted {
-                side: attempt.side,
-                reason: failure.label(),
-            });
+            self.notice(Notice::Halted { side: attempt.side, reason: failure.label() });
         }
         if attempt.keys.is_empty()
             && let Some(client) = self.end_mut(attempt.side).client.as_mut()

@@ -77,19 +77,11 @@ impl Engine {
             return None;
         }
         // The state before the newest block is provable now, the state after it with the next header only.
-        let at = if timeouts == Some(true) || all_older {
-            seen.height.prev()
-        } else {
-            seen.height
-        };
+        let at = if timeouts == Some(true) || all_older { seen.height.prev() } else { seen.height };
         let id = self.number();
         let mut items = Vec::with_capacity(keys.len());
         for (not_before, key) in &keys {
-            if let Some(queue) = self
-                .queued
-                .get_mut(side.index())
-                .and_then(|q| q.get_mut(class(backlog)))
-            {
+            if let Some(queue) = self.queued.get_mut(side.index()).and_then(|q| q.get_mut(class(backlog))) {
                 queue.remove(&(*not_before, *key));
             }
             let item = self.prove_item(*key);
@@ -101,8 +93,7 @@ impl Engine {
         if let Some(n) = self.end_mut(side).proving.get_mut(class(backlog)) {
             *n = n.saturating_add(1);
         }
-        self.proves
-            .insert(id, (side, backlog, keys.into_iter().map(|(_, k)| k).collect()));
+        self.proves.insert(id, (side, backlog, keys.into_iter().map(|(_, k)| k).collect()));
         Some(Effect::Prove { id, side, at, items })
     }
 
@@ -111,22 +102,13 @@ impl Engine {
         let work = entry.work.as_ref()?;
         let packet = entry.record.packet.as_ref()?;
         let (path, expect) = match work.action {
-            Action::Recv => (
-                Path::Commitment(packet.source.clone(), key.sequence),
-                Some(packet.commitment()),
-            ),
-            Action::Ack => (
-                Path::Ack(packet.destination.clone(), key.sequence),
-                Some(ack_commitment(entry.record.ack.as_ref()?)),
-            ),
+            Action::Recv => (Path::Commitment(packet.source.clone(), key.sequence), Some(packet.commitment())),
+            Action::Ack => {
+                (Path::Ack(packet.destination.clone(), key.sequence), Some(ack_commitment(entry.record.ack.as_ref()?)))
+            }
             Action::Timeout => (Path::Receipt(packet.destination.clone(), key.sequence), None),
         };
-        Some(ProveItem {
-            key,
-            action: work.action,
-            path,
-            expect,
-        })
+        Some(ProveItem { key, action: work.action, path, expect })
     }
 
     fn next_submit(&mut self, now: u64, side: Side) -> Option<Effect> {
@@ -164,11 +146,7 @@ impl Engine {
         }
         full |= keys.len() >= cap;
         // More proofs of this kind are under way: a batch that is not full waits for them, but not long.
-        let coming = self
-            .end(side.other())
-            .proving
-            .get(class(backlog))
-            .is_some_and(|n| *n > 0);
+        let coming = self.end(side.other()).proving.get(class(backlog)).is_some_and(|n| *n > 0);
         if keys.is_empty() || (!full && coming && now < oldest.saturating_add(self.policy.linger_ns)) {
             return None;
         }
@@ -199,32 +177,15 @@ impl Engine {
         if let (Some(height), Some(client)) = (update, end.client.as_mut()) {
             client.pending = Some((height, id));
         }
-        self.attempts.insert(
-            id,
-            Attempt {
-                side,
-                backlog,
-                keys: keys.clone(),
-                update,
-                committed: None,
-            },
-        );
-        Effect::Submit {
-            id,
-            side,
-            update,
-            keys,
-            messages,
-        }
+        self.attempts.insert(id, Attempt { side, backlog, keys: keys.clone(), update, committed: None });
+        Effect::Submit { id, side, update, keys, messages }
     }
 
     fn message_bytes(&self, key: Key, proof: &Proof) -> usize {
         let record = self.packets.get(&key).map(|e| &e.record);
         let data = record.and_then(|r| r.packet.as_ref()).map_or(0, |p| p.data.len());
         let ack = record.and_then(|r| r.ack.as_ref()).map_or(0, |a| a.len());
-        data.saturating_add(ack)
-            .saturating_add(proof.bytes.len())
-            .saturating_add(MESSAGE_OVERHEAD)
+        data.saturating_add(ack).saturating_add(proof.bytes.len()).saturating_add(MESSAGE_OVERHEAD)
     }
 
     fn message(&self, key: Key) -> Option<Message> {
@@ -237,16 +198,8 @@ impl Engine {
         let proof = proof.clone();
         Some(match work.action {
             Action::Recv => Message::RecvPacket { packet, proof },
-            Action::Ack => Message::Acknowledge {
-                packet,
-                ack: entry.record.ack.clone()?,
-                proof,
-            },
-            Action::Timeout => Message::Timeout {
-                next_sequence_recv: packet.sequence,
-                packet,
-                proof,
-            },
+            Action::Ack => Message::Acknowledge { packet, ack: entry.record.ack.clone()?, proof },
+            Action::Timeout => Message::Timeout { next_sequence_recv: packet.sequence, packet, proof },
         })
     }
 
@@ -259,10 +212,7 @@ impl Engine {
         if read.frozen || read.trusting_period_ns == 0 || client.pending.is_some() || client.upkeep_not_before > now {
             return None;
         }
-        let allowed = read
-            .trusting_period_ns
-            .checked_div(denominator)?
-            .saturating_mul(numerator);
+        let allowed = read.trusting_period_ns.checked_div(denominator)?.saturating_mul(numerator);
         let age = tracked.time.since(read.latest_time);
         // An expired client can't be updated by anybody: `start` says so, governance has to act.
         if age <= allowed || age >= read.trusting_period_ns || !client.needs(tracked.height) {
@@ -273,13 +223,5 @@ impl Engine {
     }
 }
 
-const LOWEST: Key = Key {
-    from: Side::A,
-    channel: 0,
-    sequence: crate::id::Sequence(0),
-};
-const HIGHEST: Key = Key {
-    from: Side::B,
-    channel: u16::MAX,
-    sequence: crate::id::Sequence(u64::MAX),
-};
+const LOWEST: Key = Key { from: Side::A, channel: 0, sequence: crate::id::Sequence(0) };
+const HIGHEST: Key = Key { from: Side::B, channel: u16::MAX, sequence: crate::id::Sequence(u64::MAX) };

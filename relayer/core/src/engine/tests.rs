@@ -12,10 +12,7 @@ use crate::packet::{At, Packet};
 const SECOND: u64 = 1_000_000_000;
 
 fn end(channel: &str) -> PortChannel {
-    PortChannel {
-        port: PortId::new("transfer").unwrap(),
-        channel: ChannelId::new(channel).unwrap(),
-    }
+    PortChannel { port: PortId::new("transfer").unwrap(), channel: ChannelId::new(channel).unwrap() }
 }
 
 fn packet(sequence: u64) -> Packet {
@@ -30,18 +27,11 @@ fn packet(sequence: u64) -> Packet {
 }
 
 fn at(number: u64) -> At {
-    At {
-        height: Height::new(1, number),
-        time: Timestamp(number.saturating_mul(SECOND)),
-    }
+    At { height: Height::new(1, number), time: Timestamp(number.saturating_mul(SECOND)) }
 }
 
 fn block(number: u64, facts: Vec<Fact>) -> Arc<BlockFacts> {
-    Arc::new(BlockFacts {
-        at: at(number),
-        facts,
-        txs: vec![],
-    })
+    Arc::new(BlockFacts { at: at(number), facts, txs: vec![] })
 }
 
 fn client(id: &str) -> ClientRead {
@@ -55,26 +45,11 @@ fn client(id: &str) -> ClientRead {
 }
 
 fn engine() -> Engine {
-    let pair = ChannelPair {
-        a: end("channel-0"),
-        b: end("channel-7"),
-    };
+    let pair = ChannelPair { a: end("channel-0"), b: end("channel-7") };
     let mut e = Engine::new(Policy::default(), vec![pair]);
     for side in Side::BOTH {
-        e.handle(
-            0,
-            Input::Client {
-                side,
-                client: client("07-tendermint-0"),
-            },
-        );
-        e.handle(
-            0,
-            Input::Block {
-                side,
-                block: block(10, vec![]),
-            },
-        );
+        e.handle(0, Input::Client { side, client: client("07-tendermint-0") });
+        e.handle(0, Input::Block { side, block: block(10, vec![]) });
     }
     e
 }
@@ -84,20 +59,12 @@ fn drain(e: &mut Engine, now: u64) -> Vec<Effect> {
 }
 
 fn work(effects: Vec<Effect>) -> Vec<Effect> {
-    effects
-        .into_iter()
-        .filter(|e| !matches!(e, Effect::Notice(_)))
-        .collect()
+    effects.into_iter().filter(|e| !matches!(e, Effect::Notice(_))).collect()
 }
 
 fn prove(e: &mut Engine, now: u64, effect: &Effect) {
-    let Effect::Prove { id, at, items, .. } = effect else {
-        panic!("{effect:?}")
-    };
-    let proof = Proof {
-        bytes: Arc::from([1u8; 100].as_slice()),
-        height: at.next(),
-    };
+    let Effect::Prove { id, at, items, .. } = effect else { panic!("{effect:?}") };
+    let proof = Proof { bytes: Arc::from([1u8; 100].as_slice()), height: at.next() };
     let results = items.iter().map(|i| (i.key, Ok(proof.clone()))).collect();
     e.handle(now, Input::Proved { id: *id, results });
 }
@@ -105,103 +72,32 @@ fn prove(e: &mut Engine, now: u64, effect: &Effect) {
 #[test]
 fn a_packet_goes_from_send_to_acknowledgement() {
     let mut e = engine();
-    e.handle(
-        1,
-        Input::Block {
-            side: Side::A,
-            block: block(11, vec![Fact::Sent(packet(1))]),
-        },
-    );
+    e.handle(1, Input::Block { side: Side::A, block: block(11, vec![Fact::Sent(packet(1))]) });
     let effects = work(drain(&mut e, 1));
-    let [
-        Effect::Prove {
-            side: Side::A,
-            at: h,
-            items,
-            ..
-        },
-    ] = effects.as_slice()
-    else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(
-        (*h, items.len(), items[0].expect),
-        (Height::new(1, 11), 1, Some(packet(1).commitment()))
-    );
+    let [Effect::Prove { side: Side::A, at: h, items, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((*h, items.len(), items[0].expect), (Height::new(1, 11), 1, Some(packet(1).commitment())));
     prove(&mut e, 2, &effects[0]);
     let effects = work(drain(&mut e, 2));
-    let [
-        Effect::Submit {
-            id,
-            side: Side::B,
-            update: Some(h),
-            messages,
-            ..
-        },
-    ] = effects.as_slice()
-    else {
+    let [Effect::Submit { id, side: Side::B, update: Some(h), messages, .. }] = effects.as_slice() else {
         panic!("{effects:?}")
     };
     assert_eq!(*h, Height::new(1, 12));
     assert!(matches!(messages.as_slice(), [Message::RecvPacket { .. }]));
     assert!(drain(&mut e, 3).is_empty(), "nothing is submitted twice");
-    e.handle(
-        4,
-        Input::Attempt {
-            id: *id,
-            outcome: AttemptOutcome::Committed {
-                height: Height::new(1, 12),
-            },
-        },
-    );
+    e.handle(4, Input::Attempt { id: *id, outcome: AttemptOutcome::Committed { height: Height::new(1, 12) } });
     let ack: Arc<[u8]> = Arc::from(b"ok".as_slice());
     let facts = vec![Fact::Received(packet(1)), Fact::AckWritten(packet(1), ack)];
-    e.handle(
-        5,
-        Input::Block {
-            side: Side::B,
-            block: block(12, facts),
-        },
-    );
+    e.handle(5, Input::Block { side: Side::B, block: block(12, facts) });
     let effects = work(drain(&mut e, 5));
-    let [
-        Effect::Prove {
-            side: Side::B, items, ..
-        },
-    ] = effects.as_slice()
-    else {
-        panic!("{effects:?}")
-    };
+    let [Effect::Prove { side: Side::B, items, .. }] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(items[0].action, Action::Ack);
     prove(&mut e, 6, &effects[0]);
     let effects = work(drain(&mut e, 6));
-    assert!(matches!(
-        effects.as_slice(),
-        [Effect::Submit {
-            side: Side::A,
-            update: Some(_),
-            ..
-        }]
-    ));
-    let done = Fact::Acked {
-        source: end("channel-0"),
-        sequence: Sequence(1),
-    };
-    e.handle(
-        7,
-        Input::Block {
-            side: Side::A,
-            block: block(13, vec![done]),
-        },
-    );
+    assert!(matches!(effects.as_slice(), [Effect::Submit { side: Side::A, update: Some(_), .. }]));
+    let done = Fact::Acked { source: end("channel-0"), sequence: Sequence(1) };
+    e.handle(7, Input::Block { side: Side::A, block: block(13, vec![done]) });
     let notices = drain(&mut e, 7);
-    assert!(notices.iter().any(|n| matches!(
-        n,
-        Effect::Notice(Notice::Ended {
-            phase: Phase::Acked,
-            ..
-        })
-    )));
+    assert!(notices.iter().any(|n| matches!(n, Effect::Notice(Notice::Ended { phase: Phase::Acked, .. }))));
     assert_eq!(e.open(), 0);
 }
 
@@ -209,13 +105,7 @@ fn a_packet_goes_from_send_to_acknowledgement() {
 fn a_thousand_sends_become_full_batches_with_one_client_update() {
     let mut e = engine();
     let sends = (1..=1_000).map(|n| Fact::Sent(packet(n))).collect();
-    e.handle(
-        1,
-        Input::Block {
-            side: Side::A,
-            block: block(11, sends),
-        },
-    );
+    e.handle(1, Input::Block { side: Side::A, block: block(11, sends) });
     let proves = work(drain(&mut e, 1));
     assert_eq!(proves.len(), 10);
     for p in &proves {
@@ -223,123 +113,50 @@ fn a_thousand_sends_become_full_batches_with_one_client_update() {
     }
     let submits = work(drain(&mut e, 2));
     assert_eq!(submits.len(), 34);
-    let updates = submits
-        .iter()
-        .filter(|s| matches!(s, Effect::Submit { update: Some(_), .. }))
-        .count();
-    let messages: usize = submits
-        .iter()
-        .map(|s| {
-            if let Effect::Submit { messages, .. } = s {
-                messages.len()
-            } else {
-                0
-            }
-        })
-        .sum();
+    let updates = submits.iter().filter(|s| matches!(s, Effect::Submit { update: Some(_), .. })).count();
+    let messages: usize =
+        submits.iter().map(|s| if let Effect::Submit { messages, .. } = s { messages.len() } else { 0 }).sum();
     assert_eq!((updates, messages), (1, 1_000));
-    assert!(
-        matches!(submits[0], Effect::Submit { update: Some(_), .. }),
-        "the first one carries it"
-    );
+    assert!(matches!(submits[0], Effect::Submit { update: Some(_), .. }), "the first one carries it");
 }
 
 #[test]
 fn a_packet_past_its_timeout_is_timed_out_with_a_proof_of_absence() {
     let mut e = engine();
-    e.handle(
-        1,
-        Input::Block {
-            side: Side::B,
-            block: block(999, vec![]),
-        },
-    );
-    e.handle(
-        1,
-        Input::Block {
-            side: Side::A,
-            block: block(11, vec![Fact::Sent(packet(1))]),
-        },
-    );
+    e.handle(1, Input::Block { side: Side::B, block: block(999, vec![]) });
+    e.handle(1, Input::Block { side: Side::A, block: block(11, vec![Fact::Sent(packet(1))]) });
     let effects = work(drain(&mut e, 1));
-    e.handle(
-        2,
-        Input::Block {
-            side: Side::B,
-            block: block(1_000, vec![]),
-        },
-    );
+    e.handle(2, Input::Block { side: Side::B, block: block(1_000, vec![]) });
     prove(&mut e, 3, &effects[0]);
     let effects = work(drain(&mut e, 3));
-    let [
-        Effect::Prove {
-            side: Side::B,
-            at: h,
-            items,
-            ..
-        },
-    ] = effects.as_slice()
-    else {
-        panic!("{effects:?}")
-    };
-    assert_eq!(
-        (*h, items[0].expect, items[0].action),
-        (Height::new(1, 999), None, Action::Timeout)
-    );
+    let [Effect::Prove { side: Side::B, at: h, items, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((*h, items[0].expect, items[0].action), (Height::new(1, 999), None, Action::Timeout));
     prove(&mut e, 4, &effects[0]);
     let effects = work(drain(&mut e, 4));
-    assert!(
-        matches!(effects.as_slice(), [Effect::Submit { side: Side::A, .. }]),
-        "{effects:?}"
-    );
+    assert!(matches!(effects.as_slice(), [Effect::Submit { side: Side::A, .. }]), "{effects:?}");
 }
 
 #[test]
 fn a_rival_that_is_quicker_costs_nothing() {
     let mut e = engine();
-    e.handle(
-        1,
-        Input::Block {
-            side: Side::A,
-            block: block(11, vec![Fact::Sent(packet(1)), Fact::Sent(packet(2))]),
-        },
-    );
+    e.handle(1, Input::Block { side: Side::A, block: block(11, vec![Fact::Sent(packet(1)), Fact::Sent(packet(2))]) });
     let effects = work(drain(&mut e, 1));
-    e.handle(
-        2,
-        Input::Block {
-            side: Side::B,
-            block: block(11, vec![Fact::Received(packet(1))]),
-        },
-    );
+    e.handle(2, Input::Block { side: Side::B, block: block(11, vec![Fact::Received(packet(1))]) });
     prove(&mut e, 3, &effects[0]);
     let effects = work(drain(&mut e, 3));
-    let [Effect::Submit { keys, .. }] = effects.as_slice() else {
-        panic!("{effects:?}")
-    };
+    let [Effect::Submit { keys, .. }] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(keys.iter().map(|k| k.sequence.0).collect::<Vec<_>>(), vec![2]);
 }
 
 fn message_failed() -> TxFailure {
-    TxFailure::Message {
-        index: None,
-        code: 1,
-        codespace: Default::default(),
-        detail: Default::default(),
-    }
+    TxFailure::Message { index: None, code: 1, codespace: Default::default(), detail: Default::default() }
 }
 
 #[test]
 fn a_failed_batch_is_halved_until_the_bad_packet_stands_alone_and_is_given_up() {
     let mut e = engine();
     let sends = (1..=8).map(|n| Fact::Sent(packet(n))).collect();
-    e.handle(
-        0,
-        Input::Block {
-            side: Side::A,
-            block: block(11, sends),
-        },
-    );
+    e.handle(0, Input::Block { side: Side::A, block: block(11, sends) });
     let bad = 5;
     let mut delivered = Vec::new();
     let mut now = 1;
@@ -350,23 +167,12 @@ fn a_failed_batch_is_halved_until_the_bad_packet_stands_alone_and_is_given_up() 
                 Effect::Prove { .. } => prove(&mut e, now, &effect),
                 Effect::Submit { id, keys, .. } => {
                     let outcome = if keys.iter().any(|k| k.sequence.0 == bad) {
-                        AttemptOutcome::Failed {
-                            failure: message_failed(),
-                            bad: None,
-                        }
+                        AttemptOutcome::Failed { failure: message_failed(), bad: None }
                     } else {
                         let facts = keys.iter().map(|k| Fact::Received(packet(k.sequence.0))).collect();
-                        e.handle(
-                            now,
-                            Input::Block {
-                                side: Side::B,
-                                block: block(12, facts),
-                            },
-                        );
+                        e.handle(now, Input::Block { side: Side::B, block: block(12, facts) });
                         delivered.extend(keys.iter().map(|k| k.sequence.0));
-                        AttemptOutcome::Committed {
-                            height: Height::new(1, 12),
-                        }
+                        AttemptOutcome::Committed { height: Height::new(1, 12) }
                     };
                     e.handle(now, Input::Attempt { id: *id, outcome });
                 }
@@ -377,11 +183,8 @@ fn a_failed_batch_is_halved_until_the_bad_packet_stands_alone_and_is_given_up() 
     delivered.sort_unstable();
     assert_eq!(delivered, [1, 2, 3, 4, 6, 7, 8]);
     let views = e.packets(true, 100);
-    let failed: Vec<_> = views
-        .iter()
-        .filter(|v| v.phase == Phase::Failed)
-        .map(|v| (v.key.sequence.0, v.reason))
-        .collect();
+    let failed: Vec<_> =
+        views.iter().filter(|v| v.phase == Phase::Failed).map(|v| (v.key.sequence.0, v.reason)).collect();
     assert_eq!(failed, [(bad, Some("gave_up"))]);
 }
 
@@ -389,28 +192,14 @@ fn a_failed_batch_is_halved_until_the_bad_packet_stands_alone_and_is_given_up() 
 fn a_message_named_by_the_chain_is_tried_alone_and_the_others_go_on() {
     let mut e = engine();
     let sends = (1..=8).map(|n| Fact::Sent(packet(n))).collect();
-    e.handle(
-        0,
-        Input::Block {
-            side: Side::A,
-            block: block(11, sends),
-        },
-    );
+    e.handle(0, Input::Block { side: Side::A, block: block(11, sends) });
     let effects = work(drain(&mut e, 1));
     prove(&mut e, 1, &effects[0]);
     let effects = work(drain(&mut e, 1));
-    let [Effect::Submit { id, .. }] = effects.as_slice() else {
-        panic!()
-    };
+    let [Effect::Submit { id, .. }] = effects.as_slice() else { panic!() };
     e.handle(
         2,
-        Input::Attempt {
-            id: *id,
-            outcome: AttemptOutcome::Failed {
-                failure: message_failed(),
-                bad: Some(4),
-            },
-        },
+        Input::Attempt { id: *id, outcome: AttemptOutcome::Failed { failure: message_failed(), bad: Some(4) } },
     );
     let mut sizes = Vec::new();
     for t in 1..6 {
@@ -434,47 +223,21 @@ fn phantom_misrouted_and_filtered_sends_are_refused_and_others_flow() {
     let mut misrouted = packet(2);
     misrouted.destination = end("channel-9");
     let facts = vec![Fact::Sent(packet(1)), Fact::Sent(misrouted), Fact::Sent(packet(3))];
-    e.handle(
-        1,
-        Input::Block {
-            side: Side::A,
-            block: block(11, facts),
-        },
-    );
+    e.handle(1, Input::Block { side: Side::A, block: block(11, facts) });
     let effects = drain(&mut e, 1);
-    assert!(effects.iter().any(|n| matches!(
-        n,
-        Effect::Notice(Notice::Unusable {
-            reason: "misrouted",
-            ..
-        })
-    )));
+    assert!(effects.iter().any(|n| matches!(n, Effect::Notice(Notice::Unusable { reason: "misrouted", .. }))));
     let effects = work(effects);
-    let Effect::Prove { id, items, .. } = &effects[0] else {
-        panic!()
-    };
-    let proof = Proof {
-        bytes: Arc::from([1u8].as_slice()),
-        height: Height::new(1, 12),
-    };
-    let results = vec![
-        (items[0].key, Err(ProveFailure::Refused("phantom_event"))),
-        (items[1].key, Ok(proof)),
-    ];
+    let Effect::Prove { id, items, .. } = &effects[0] else { panic!() };
+    let proof = Proof { bytes: Arc::from([1u8].as_slice()), height: Height::new(1, 12) };
+    let results = vec![(items[0].key, Err(ProveFailure::Refused("phantom_event"))), (items[1].key, Ok(proof))];
     e.handle(2, Input::Proved { id: *id, results });
     let effects = drain(&mut e, 2);
     assert!(effects.iter().any(|n| matches!(
         n,
-        Effect::Notice(Notice::Ended {
-            phase: Phase::Failed,
-            reason: Some("phantom_event"),
-            ..
-        })
+        Effect::Notice(Notice::Ended { phase: Phase::Failed, reason: Some("phantom_event"), .. })
     )));
     let effects = work(effects);
-    let [Effect::Submit { keys, .. }] = effects.as_slice() else {
-        panic!("{effects:?}")
-    };
+    let [Effect::Submit { keys, .. }] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(keys[0].sequence.0, 3);
 }
 
@@ -482,26 +245,12 @@ fn phantom_misrouted_and_filtered_sends_are_refused_and_others_flow() {
 fn the_backlog_leaves_slots_for_fresh_packets() {
     let mut e = engine();
     let past = (1..=5_000).map(|n| (at(5), Fact::Sent(packet(n)))).collect();
-    e.handle(
-        0,
-        Input::Past {
-            side: Side::A,
-            facts: past,
-        },
-    );
+    e.handle(0, Input::Past { side: Side::A, facts: past });
     let proves = work(drain(&mut e, 1));
     assert_eq!(proves.len(), Policy::default().prove_in_flight / 2);
-    e.handle(
-        2,
-        Input::Block {
-            side: Side::A,
-            block: block(11, vec![Fact::Sent(packet(9_000))]),
-        },
-    );
+    e.handle(2, Input::Block { side: Side::A, block: block(11, vec![Fact::Sent(packet(9_000))]) });
     let fresh = work(drain(&mut e, 2));
-    let [Effect::Prove { items, .. }] = fresh.as_slice() else {
-        panic!("{fresh:?}")
-    };
+    let [Effect::Prove { items, .. }] = fresh.as_slice() else { panic!("{fresh:?}") };
     assert_eq!(items[0].key.sequence.0, 9_000);
 }
 
@@ -510,38 +259,12 @@ fn a_client_is_refreshed_when_a_third_of_its_trusting_period_is_spent() {
     let mut e = engine();
     let mut c = client("07-tendermint-0");
     c.trusting_period_ns = 300 * SECOND;
-    e.handle(
-        1,
-        Input::Client {
-            side: Side::B,
-            client: c,
-        },
-    );
-    e.handle(
-        1,
-        Input::Block {
-            side: Side::A,
-            block: block(100, vec![]),
-        },
-    );
+    e.handle(1, Input::Client { side: Side::B, client: c });
+    e.handle(1, Input::Block { side: Side::A, block: block(100, vec![]) });
     assert!(work(drain(&mut e, 1)).is_empty());
-    e.handle(
-        2,
-        Input::Block {
-            side: Side::A,
-            block: block(103, vec![]),
-        },
-    );
+    e.handle(2, Input::Block { side: Side::A, block: block(103, vec![]) });
     let effects = work(drain(&mut e, 2));
-    let [
-        Effect::Submit {
-            side: Side::B,
-            update: Some(h),
-            messages,
-            ..
-        },
-    ] = effects.as_slice()
-    else {
+    let [Effect::Submit { side: Side::B, update: Some(h), messages, .. }] = effects.as_slice() else {
         panic!("{effects:?}")
     };
     assert!(messages.is_empty());

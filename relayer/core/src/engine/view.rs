@@ -51,11 +51,7 @@ impl Engine {
                 continue;
             }
             let b = out.entry((key.from, key.channel)).or_default();
-            let n = if entry.record.received.is_some() {
-                &mut b.unacknowledged
-            } else {
-                &mut b.unreceived
-            };
+            let n = if entry.record.received.is_some() { &mut b.unacknowledged } else { &mut b.unreceived };
             *n = n.saturating_add(1);
             if let Some(sent) = entry.record.sent {
                 b.oldest = Some(b.oldest.map_or(sent.time, |o| o.min(sent.time)));
@@ -74,9 +70,7 @@ impl Engine {
                 let work = e.work.as_ref();
                 Some(PacketView {
                     key: self.name(*key)?,
-                    phase: e
-                        .record
-                        .phase(work.is_some_and(|w| !matches!(w.stage, Stage::Queued { .. }))),
+                    phase: e.record.phase(work.is_some_and(|w| !matches!(w.stage, Stage::Queued { .. }))),
                     action: work.map(|w| w.action),
                     stage: work.map(|w| match w.stage {
                         Stage::Queued { .. } => "queued",

@@ -170,10 +170,7 @@ impl HandshakeError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Stale { .. } | Self::Missing { .. } => Remedy::Refresh,
-            Self::Client {
-                problem: ClientProblem::Missing,
-                ..
-            } => Remedy::Refresh,
+            Self::Client { problem: ClientProblem::Missing, .. } => Remedy::Refresh,
             _ => Remedy::Halt,
         }
     }

@@ -46,29 +46,14 @@ pub fn learned(attempt: &Attempt, wanted: &Wanted, facts: &[Fact]) -> Option<Vec
     for what in attempt.does.iter().filter(|w| makes(**w)) {
         ids.push(match (what, opened.next()?) {
             (What::CreateClient, Opened::Client { client }) => Known::Client(on, client.clone()),
-            (
-                What::Connection(phase),
-                Opened::Connection {
-                    connection,
-                    client,
-                    counterparty,
-                },
-            ) => {
+            (What::Connection(phase), Opened::Connection { connection, client, counterparty }) => {
                 let ours = wanted.clients.at(on).as_ref().is_none_or(|c| c == client);
                 if !ours || counterparty.is_some() != (*phase == Phase::Try) {
                     return None;
                 }
                 Known::Connection(on, connection.clone())
             }
-            (
-                What::Channel(index, phase),
-                Opened::Channel {
-                    end,
-                    connection,
-                    counterparty_port,
-                    counterparty,
-                },
-            ) => {
+            (What::Channel(index, phase), Opened::Channel { end, connection, counterparty_port, counterparty }) => {
                 let asked = wanted.channels.get(*index)?;
                 let ports = end.port == *asked.ports.at(on) && counterparty_port == asked.ports.at(on.other());
                 let hop = wanted.connections.at(on).as_ref().is_none_or(|c| c == connection);

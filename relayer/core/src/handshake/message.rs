@@ -32,13 +32,8 @@ pub enum NewState<'a> {
 
 /// The version offered at INIT: ICS-03 version 1 with both orderings.
 pub fn connection_version() -> Version {
-    let features = [Order::Ordered, Order::Unordered]
-        .map(|o| feature(o).to_owned())
-        .to_vec();
-    Version {
-        identifier: "1".to_owned(),
-        features,
-    }
+    let features = [Order::Ordered, Order::Unordered].map(|o| feature(o).to_owned()).to_vec();
+    Version { identifier: "1".to_owned(), features }
 }
 
 /// The path on the other chain whose value and proof the action's message needs.
@@ -57,31 +52,19 @@ pub fn proof_path(action: Action, wanted: &Wanted) -> Option<Path> {
 /// Builds the action's message. The proven end must be in the state that the step is about.
 pub fn message(action: Action, wanted: &Wanted, new: NewState<'_>) -> Result<Message, HandshakeError> {
     match (action.what, new) {
-        (What::CreateClient, NewState::Client(new)) => Ok(Message::CreateClient {
-            client_state: new.client_state,
-            consensus_state: new.consensus_state,
-        }),
+        (What::CreateClient, NewState::Client(new)) => {
+            Ok(Message::CreateClient { client_state: new.client_state, consensus_state: new.consensus_state })
+        }
         (What::Connection(Phase::Init), NewState::Nothing) => {
             let client = need(wanted.clients.at(action.on), "client")?;
             let counterparty = counterparty(wanted, action.on, String::new())?;
             let version = Some(connection_version());
-            Ok(Message::ConnOpenInit {
-                client,
-                counterparty,
-                version,
-                delay_ns: wanted.delay_ns,
-            })
+            Ok(Message::ConnOpenInit { client, counterparty, version, delay_ns: wanted.delay_ns })
         }
         (What::Channel(index, Phase::Init), NewState::Nothing) => {
-            let asked = wanted
-                .channels
-                .get(index)
-                .ok_or(HandshakeError::Incomplete("channel"))?;
+            let asked = wanted.channels.get(index).ok_or(HandshakeError::Incomplete("channel"))?;
             let channel = channel(wanted, action.on, index, State::Init, asked.version.clone())?;
-            Ok(Message::ChanOpenInit {
-                port: asked.ports.at(action.on).clone(),
-                channel,
-            })
+            Ok(Message::ChanOpenInit { port: asked.ports.at(action.on).clone(), channel })
         }
         (What::Connection(phase), NewState::End(end)) => connection_step(action.on, phase, wanted, end),
         (What::Channel(index, phase), NewState::End(end)) => channel_step(action.on, index, phase, wanted, end),
@@ -98,11 +81,7 @@ fn connection_step(on: Side, phase: Phase, wanted: &Wanted, new: ProvenEnd<'_>) 
         Err(why) => return Err(HandshakeError::Malformed { chain, thing, why }),
     };
     if end.state != expected(phase) {
-        return Err(HandshakeError::Stale {
-            chain,
-            thing,
-            found: end.state,
-        });
+        return Err(HandshakeError::Stale { chain, thing, found: end.state });
     }
     Ok(match phase {
         Phase::Init => return Err(HandshakeError::Incomplete("phase")),
@@ -116,17 +95,12 @@ fn connection_step(on: Side, phase: Phase, wanted: &Wanted, new: ProvenEnd<'_>) 
         Phase::Ack => Message::ConnOpenAck {
             connection: need(wanted.connections.at(on), "connection")?,
             counterparty: id,
-            version: end
-                .versions
-                .into_iter()
-                .next()
-                .ok_or(HandshakeError::Incomplete("version"))?,
+            version: end.versions.into_iter().next().ok_or(HandshakeError::Incomplete("version"))?,
             proof: new.proof,
         },
-        Phase::Confirm => Message::ConnOpenConfirm {
-            connection: need(wanted.connections.at(on), "connection")?,
-            proof: new.proof,
-        },
+        Phase::Confirm => {
+            Message::ConnOpenConfirm { connection: need(wanted.connections.at(on), "connection")?, proof: new.proof }
+        }
     })
 }
 
@@ -138,10 +112,7 @@ fn channel_step(
     new: ProvenEnd<'_>,
 ) -> Result<Message, HandshakeError> {
     let other = on.other();
-    let asked = wanted
-        .channels
-        .get(index)
-        .ok_or(HandshakeError::Incomplete("channel"))?;
+    let asked = wanted.channels.get(index).ok_or(HandshakeError::Incomplete("channel"))?;
     let at = asked.end(other).ok_or(HandshakeError::Incomplete("channel id"))?;
     let (chain, thing) = (wanted.chains.at(other).clone(), Thing::Channel(at.clone()));
     let end = match ChannelEnd::decode(new.value) {
@@ -149,11 +120,7 @@ fn channel_step(
         Err(why) => return Err(HandshakeError::Malformed { chain, thing, why }),
     };
     if end.state != expected(phase) {
-        return Err(HandshakeError::Stale {
-            chain,
-            thing,
-            found: end.state,
-        });
+        return Err(HandshakeError::Stale { chain, thing, found: end.state });
     }
     let own = || asked.end(on).ok_or(HandshakeError::Incomplete("channel id"));
     Ok(match phase {
@@ -170,10 +137,7 @@ fn channel_step(
             counterparty_version: end.version,
             proof: new.proof,
         },
-        Phase::Confirm => Message::ChanOpenConfirm {
-            end: own()?,
-            proof: new.proof,
-        },
+        Phase::Confirm => Message::ChanOpenConfirm { end: own()?, proof: new.proof },
     })
 }
 
@@ -189,29 +153,16 @@ const fn expected(phase: Phase) -> EndState {
 /// The other side as a message to `on` names it.
 fn counterparty(wanted: &Wanted, on: Side, connection_id: String) -> Result<Counterparty, HandshakeError> {
     let other = on.other();
-    let client_id = need(wanted.clients.at(other), "counterparty client")?
-        .as_str()
-        .to_owned();
-    let prefix = Some(MerklePrefix {
-        key_prefix: wanted.prefixes.at(other).clone(),
-    });
-    Ok(Counterparty {
-        client_id,
-        connection_id,
-        prefix,
-    })
+    let client_id = need(wanted.clients.at(other), "counterparty client")?.as_str().to_owned();
+    let prefix = Some(MerklePrefix { key_prefix: wanted.prefixes.at(other).clone() });
+    Ok(Counterparty { client_id, connection_id, prefix })
 }
 
 fn channel(wanted: &Wanted, on: Side, index: usize, state: State, version: String) -> Result<Channel, HandshakeError> {
-    let asked = wanted
-        .channels
-        .get(index)
-        .ok_or(HandshakeError::Incomplete("channel"))?;
+    let asked = wanted.channels.get(index).ok_or(HandshakeError::Incomplete("channel"))?;
     let channel_id = match state {
         State::Init => String::new(),
-        _ => need(asked.ids.at(on.other()), "counterparty channel")?
-            .as_str()
-            .to_owned(),
+        _ => need(asked.ids.at(on.other()), "counterparty channel")?.as_str().to_owned(),
     };
     let ordering = match asked.order {
         Order::Unordered => RawOrder::Unordered,
@@ -220,10 +171,7 @@ fn channel(wanted: &Wanted, on: Side, index: usize, state: State, version: Strin
     Ok(Channel {
         state: state.into(),
         ordering: ordering.into(),
-        counterparty: Some(ChannelCounterparty {
-            port_id: asked.ports.at(on.other()).as_str().to_owned(),
-            channel_id,
-        }),
+        counterparty: Some(ChannelCounterparty { port_id: asked.ports.at(on.other()).as_str().to_owned(), channel_id }),
         connection_hops: vec![need(wanted.connections.at(on), "connection")?.as_str().to_owned()],
         version,
         upgrade_sequence: 0,

@@ -94,10 +94,7 @@ impl WantedChannel {
     /// One side's end, once its id is known.
     pub fn end(&self, side: Side) -> Option<PortChannel> {
         let channel = self.ids.at(side).clone()?;
-        Some(PortChannel {
-            port: self.ports.at(side).clone(),
-            channel,
-        })
+        Some(PortChannel { port: self.ports.at(side).clone(), channel })
     }
 }
 
@@ -122,14 +119,7 @@ impl Wanted {
     /// A connection between two chains, nothing known yet, no channels.
     pub fn new(chains: Pair<ChainId>, prefixes: Pair<Vec<u8>>) -> Self {
         let (clients, connections) = (Pair::default(), Pair::default());
-        Self {
-            chains,
-            prefixes,
-            clients,
-            connections,
-            delay_ns: 0,
-            channels: Vec::new(),
-        }
+        Self { chains, prefixes, clients, connections, delay_ns: 0, channels: Vec::new() }
     }
 
     /// Takes up an id. Says whether it is new.
@@ -142,10 +132,9 @@ impl Wanted {
         match known {
             Known::Client(side, id) => set(self.clients.at_mut(*side), id),
             Known::Connection(side, id) => set(self.connections.at_mut(*side), id),
-            Known::Channel(side, index, id) => self
-                .channels
-                .get_mut(*index)
-                .is_some_and(|c| set(c.ids.at_mut(*side), id)),
+            Known::Channel(side, index, id) => {
+                self.channels.get_mut(*index).is_some_and(|c| set(c.ids.at_mut(*side), id))
+            }
         }
     }
 }

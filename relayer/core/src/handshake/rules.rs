@@ -26,11 +26,7 @@ pub fn next(wanted: &Wanted, seen: &Observed) -> Result<Step, HandshakeError> {
     actions.extend(connection);
     // A channel step works on an open connection, also on one that opens earlier in the same transaction.
     let ready = |side: Side| {
-        let open = seen
-            .at(side)
-            .connection
-            .as_ref()
-            .is_some_and(|c| c.state == EndState::Open);
+        let open = seen.at(side).connection.as_ref().is_some_and(|c| c.state == EndState::Open);
         let opens = |a: Action| a.on == side && matches!(a.what, What::Connection(Phase::Ack | Phase::Confirm));
         open || connection.is_some_and(opens)
     };
@@ -38,17 +34,10 @@ pub fn next(wanted: &Wanted, seen: &Observed) -> Result<Step, HandshakeError> {
         if let Some((on, phase)) = channel_step(wanted, seen, index, channel)?
             && ready(on)
         {
-            actions.push(Action {
-                on,
-                what: What::Channel(index, phase),
-            });
+            actions.push(Action { on, what: What::Channel(index, phase) });
         }
     }
-    Ok(if actions.is_empty() {
-        Step::Done
-    } else {
-        Step::Act(actions)
-    })
+    Ok(if actions.is_empty() { Step::Done } else { Step::Act(actions) })
 }
 
 /// Ids that ends name, after checking that the ends are as wanted and that the ids they name agree with those known.
@@ -72,10 +61,7 @@ fn learn(wanted: &Wanted, seen: &Observed) -> Result<Vec<Known>, HandshakeError>
                 (Some(id), None) => push(&mut learnt, Known::Channel(other, index, id.clone())),
                 (Some(id), Some(expected)) if *id != expected.channel => {
                     let port = expected.port.clone();
-                    let names = Thing::Channel(crate::packet::PortChannel {
-                        port,
-                        channel: id.clone(),
-                    });
+                    let names = Thing::Channel(crate::packet::PortChannel { port, channel: id.clone() });
                     return Err(other_end(wanted, side, thing, names, Thing::Channel(expected)));
                 }
                 _ => {}
@@ -122,10 +108,7 @@ fn clients(wanted: &Wanted, seen: &Observed) -> Result<Vec<Action>, HandshakeErr
     let mut missing = Vec::new();
     for side in Side::BOTH {
         let Some(id) = wanted.clients.at(side) else {
-            missing.push(Action {
-                on: side,
-                what: What::CreateClient,
-            });
+            missing.push(Action { on: side, what: What::CreateClient });
             continue;
         };
         let host = seen.at(side);
@@ -147,11 +130,7 @@ fn clients(wanted: &Wanted, seen: &Observed) -> Result<Vec<Action>, HandshakeErr
         };
         if let Some(problem) = problem {
             let chain = wanted.chains.at(side).clone();
-            return Err(HandshakeError::Client {
-                chain,
-                client: id.clone(),
-                problem,
-            });
+            return Err(HandshakeError::Client { chain, client: id.clone(), problem });
         }
     }
     Ok(missing)
@@ -165,10 +144,7 @@ fn connection(wanted: &Wanted, seen: &Observed) -> Result<Option<Action>, Handsh
         };
         let thing = Thing::Connection(id.clone());
         let Some(end) = &seen.at(side).connection else {
-            return Err(HandshakeError::Missing {
-                chain: wanted.chains.at(side).clone(),
-                thing,
-            });
+            return Err(HandshakeError::Missing { chain: wanted.chains.at(side).clone(), thing });
         };
         *state = Some((thing, end.state));
     }
@@ -180,10 +156,7 @@ fn connection(wanted: &Wanted, seen: &Observed) -> Result<Option<Action>, Handsh
         return Err(differs(wanted, Side::B, thing.clone(), "delay period (ns)", &db, &da));
     }
     let step = phase(wanted, a, b)?;
-    Ok(step.map(|(on, phase)| Action {
-        on,
-        what: What::Connection(phase),
-    }))
+    Ok(step.map(|(on, phase)| Action { on, what: What::Connection(phase) }))
 }
 
 fn check_connection(wanted: &Wanted, side: Side, thing: &Thing, end: &ConnectionEnd) -> Result<(), HandshakeError> {
@@ -191,36 +164,12 @@ fn check_connection(wanted: &Wanted, side: Side, thing: &Thing, end: &Connection
     if end.counterparty_prefix != *prefix {
         let text = |p: &[u8]| String::from_utf8_lossy(p).into_owned();
         let (found, want) = (text(&end.counterparty_prefix), text(prefix));
-        return Err(differs(
-            wanted,
-            side,
-            thing.clone(),
-            "counterparty store prefix",
-            &found,
-            &want,
-        ));
+        return Err(differs(wanted, side, thing.clone(), "counterparty store prefix", &found, &want));
     }
-    let lacks = |c: &&WantedChannel| {
-        !end.versions
-            .iter()
-            .any(|v| v.features.iter().any(|f| f == feature(c.order)))
-    };
+    let lacks = |c: &&WantedChannel| !end.versions.iter().any(|v| v.features.iter().any(|f| f == feature(c.order)));
     if let Some(channel) = wanted.channels.iter().find(lacks) {
-        let found = end
-            .versions
-            .iter()
-            .flat_map(|v| &v.features)
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
-        return Err(differs(
-            wanted,
-            side,
-            thing.clone(),
-            "channel orderings",
-            &found,
-            &feature(channel.order),
-        ));
+        let found = end.versions.iter().flat_map(|v| &v.features).map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(differs(wanted, side, thing.clone(), "channel orderings", &found, &feature(channel.order)));
     }
     Ok(())
 }
@@ -236,10 +185,7 @@ fn channel_step(
         let Some(at) = channel.end(side) else { continue };
         let thing = Thing::Channel(at);
         let Some(end) = seen.at(side).channels.get(index).and_then(Option::as_ref) else {
-            return Err(HandshakeError::Missing {
-                chain: wanted.chains.at(side).clone(),
-                thing,
-            });
+            return Err(HandshakeError::Missing { chain: wanted.chains.at(side).clone(), thing });
         };
         *state = Some((thing, end.state));
     }
@@ -255,35 +201,18 @@ fn check_channel(
     end: &ChannelEnd,
 ) -> Result<(), HandshakeError> {
     if end.state == EndState::Closed {
-        return Err(HandshakeError::Closed {
-            chain: wanted.chains.at(side).clone(),
-            thing: thing.clone(),
-        });
+        return Err(HandshakeError::Closed { chain: wanted.chains.at(side).clone(), thing: thing.clone() });
     }
     let port = channel.ports.at(side.other());
     if end.counterparty_port != *port {
-        return Err(differs(
-            wanted,
-            side,
-            thing.clone(),
-            "counterparty port",
-            &end.counterparty_port,
-            port,
-        ));
+        return Err(differs(wanted, side, thing.clone(), "counterparty port", &end.counterparty_port, port));
     }
     if end.order != channel.order {
         let (found, want) = (feature(end.order), feature(channel.order));
         return Err(differs(wanted, side, thing.clone(), "ordering", &found, &want));
     }
     if !channel.version.is_empty() && end.version != channel.version {
-        return Err(differs(
-            wanted,
-            side,
-            thing.clone(),
-            "version",
-            &end.version,
-            &channel.version,
-        ));
+        return Err(differs(wanted, side, thing.clone(), "version", &end.version, &channel.version));
     }
     Ok(())
 }
@@ -315,13 +244,7 @@ fn phase(
             (Open, Open) => return Ok(None),
             (Init, Init) | (TryOpen, TryOpen) => {
                 let (chain_a, chain_b) = (wanted.chains.a.clone(), wanted.chains.b.clone());
-                return Err(HandshakeError::Crossing {
-                    chain_a,
-                    a,
-                    chain_b,
-                    b,
-                    state: sa,
-                });
+                return Err(HandshakeError::Crossing { chain_a, a, chain_b, b, state: sa });
             }
             (Init, Open | Closed) | (_, Closed) => return Err(stale(Side::A, a, sa)),
             (Open | Closed, Init) | (Closed, _) => return Err(stale(Side::B, b, sb)),
@@ -346,20 +269,9 @@ fn differs(
     want: &impl ToString,
 ) -> HandshakeError {
     let (found, want) = (Detail::new(found.to_string()), Detail::new(want.to_string()));
-    HandshakeError::Differs {
-        chain: wanted.chains.at(side).clone(),
-        thing,
-        field,
-        found,
-        wanted: want,
-    }
+    HandshakeError::Differs { chain: wanted.chains.at(side).clone(), thing, field, found, wanted: want }
 }
 
 fn other_end(wanted: &Wanted, side: Side, thing: Thing, names: Thing, expected: Thing) -> HandshakeError {
-    HandshakeError::OtherEnd {
-        chain: wanted.chains.at(side).clone(),
-        thing,
-        names,
-        expected,
-    }
+    HandshakeError::OtherEnd { chain: wanted.chains.at(side).clone(), thing, names, expected }
 }

@@ -39,20 +39,14 @@ fn frozen_expired_and_foreign_clients_are_refused_with_reasons() {
     assert_eq!(label, "client_other_chain");
     assert!(text.contains("tracks chain `z-1`, not `x-1`"), "{text}");
     assert_eq!(with(&|v| v.now = Timestamp(1_000 + TRUSTING_NS - 1)), Ok(Step::Done));
-    assert_eq!(
-        with(&|v| v.now = Timestamp(1_000 + TRUSTING_NS)).unwrap_err().0,
-        "client_expired"
-    );
+    assert_eq!(with(&|v| v.now = Timestamp(1_000 + TRUSTING_NS)).unwrap_err().0, "client_expired");
     assert_eq!(with(&|v| v.client = None).unwrap_err().0, "client_missing");
 }
 
 #[test]
 fn crossing_hellos_are_refused_and_name_both_ids() {
     let (mut world, mut driver) = begun(2);
-    let init = Action {
-        on: Side::B,
-        what: What::Connection(Phase::Init),
-    };
+    let init = Action { on: Side::B, what: What::Connection(Phase::Init) };
     driver.act_alone(&mut world, init, TxHash([99; 32]));
     let refused = refusal(&world, &driver.wanted);
     assert_eq!(refused.label(), "crossing_hellos");
@@ -60,44 +54,25 @@ fn crossing_hellos_are_refused_and_name_both_ids() {
     assert!(text.contains("connection `connection-10` on x-1") && text.contains("connection `connection-70` on y-1"));
     // The remedy it names works: without one of the ids the other handshake is finished.
     driver.wanted.connections.b = None;
-    let try_b = Action {
-        on: Side::B,
-        what: What::Connection(Phase::Try),
-    };
-    assert_eq!(
-        next(&driver.wanted, &world.observe(&driver.wanted)),
-        Ok(Step::Act(vec![try_b]))
-    );
+    let try_b = Action { on: Side::B, what: What::Connection(Phase::Try) };
+    assert_eq!(next(&driver.wanted, &world.observe(&driver.wanted)), Ok(Step::Act(vec![try_b])));
 }
 
 #[test]
 fn two_tries_of_one_init_are_refused_once_the_other_one_was_acknowledged() {
     let (mut world, mut driver) = begun(2);
-    let try_b = Action {
-        on: Side::B,
-        what: What::Connection(Phase::Try),
-    };
+    let try_b = Action { on: Side::B, what: What::Connection(Phase::Try) };
     driver.act_alone(&mut world, try_b, TxHash([90; 32]));
     driver.act_alone(&mut world, try_b, TxHash([91; 32]));
     let ours = driver.wanted.connections.b.clone();
     assert_eq!(ours, ConnectionId::new("connection-71").ok());
     driver.wanted.connections.b = ConnectionId::new("connection-70").ok();
-    driver.act_alone(
-        &mut world,
-        Action {
-            on: Side::A,
-            what: What::Connection(Phase::Ack),
-        },
-        TxHash([92; 32]),
-    );
+    driver.act_alone(&mut world, Action { on: Side::A, what: What::Connection(Phase::Ack) }, TxHash([92; 32]));
     driver.wanted.connections.b = ours;
     let refused = refusal(&world, &driver.wanted);
     assert_eq!(refused.label(), "other_end");
     let text = refused.to_string();
-    assert!(
-        text.contains("tied to connection `connection-70`, not to connection `connection-71`"),
-        "{text}"
-    );
+    assert!(text.contains("tied to connection `connection-70`, not to connection `connection-71`"), "{text}");
 }
 
 #[test]
@@ -111,15 +86,9 @@ fn other_clients_ports_orderings_versions_and_prefixes_are_refused() {
         refused.to_string()
     };
     let text = with(&|w| w.clients.a = ClientId::new("07-tendermint-9").ok());
-    assert!(
-        text.contains("has client `07-tendermint-10`, wanted is `07-tendermint-9`"),
-        "{text}"
-    );
+    assert!(text.contains("has client `07-tendermint-10`, wanted is `07-tendermint-9`"), "{text}");
     let text = with(&|w| w.channels[0].order = Order::Ordered);
-    assert!(
-        text.contains("has ordering `ORDER_UNORDERED`, wanted is `ORDER_ORDERED`"),
-        "{text}"
-    );
+    assert!(text.contains("has ordering `ORDER_UNORDERED`, wanted is `ORDER_ORDERED`"), "{text}");
     let text = with(&|w| w.channels[0].version = "ics20-2".into());
     assert!(text.contains("has version `ics20-1`, wanted is `ics20-2`"), "{text}");
     let text = with(&|w| w.prefixes.b = b"icb".to_vec());
@@ -130,10 +99,7 @@ fn other_clients_ports_orderings_versions_and_prefixes_are_refused() {
     });
     assert!(text.contains("counterparty port"), "{text}");
     let text = with(&|w| w.connections.a = ConnectionId::new("connection-11").ok());
-    assert!(
-        text.contains("has connection `connection-10`, wanted is `connection-11`"),
-        "{text}"
-    );
+    assert!(text.contains("has connection `connection-10`, wanted is `connection-11`"), "{text}");
 }
 
 #[test]
@@ -148,17 +114,11 @@ fn ids_that_hold_nothing_and_closed_channels_are_refused() {
     let (mut world, mut wanted) = finished(1);
     world.hosts.a.channels[0].1.state = ChannelState::Closed.into();
     let text = refusal(&world, &wanted).to_string();
-    assert!(
-        text.contains("channel `channel-10` of port `transfer` on x-1 is CLOSED"),
-        "{text}"
-    );
+    assert!(text.contains("channel `channel-10` of port `transfer` on x-1 is CLOSED"), "{text}");
     wanted.channels.clear();
     wanted.connections = Pair::new(ConnectionId::new("connection-15").ok(), None);
     let refused = refusal(&world, &wanted);
-    assert_eq!(
-        (refused.label(), refused.remedy()),
-        ("end_missing", crate::error::Remedy::Refresh)
-    );
+    assert_eq!((refused.label(), refused.remedy()), ("end_missing", crate::error::Remedy::Refresh));
 }
 
 #[test]
@@ -168,10 +128,7 @@ fn an_old_answer_of_one_node_is_asked_again_not_acted_upon() {
     seen.a.connection.as_mut().unwrap().state = EndState::Init;
     seen.a.connection.as_mut().unwrap().counterparty = None;
     let refused = next(&wanted, &seen).unwrap_err();
-    assert_eq!(
-        (refused.label(), refused.remedy()),
-        ("stale_answer", crate::error::Remedy::Refresh)
-    );
+    assert_eq!((refused.label(), refused.remedy()), ("stale_answer", crate::error::Remedy::Refresh));
 }
 
 #[test]
@@ -194,14 +151,8 @@ fn oversized_and_nonsensical_ends_are_refused() {
 fn a_message_is_not_built_on_an_end_in_another_state_than_the_step_needs() {
     let (world, wanted) = finished(1);
     let value = world.hosts.a.connections[0].encode_to_vec();
-    let proof = Proof {
-        bytes: Arc::from(value.as_slice()),
-        height: Height::new(1, 2),
-    };
-    let action = Action {
-        on: Side::B,
-        what: What::Connection(Phase::Try),
-    };
+    let proof = Proof { bytes: Arc::from(value.as_slice()), height: Height::new(1, 2) };
+    let action = Action { on: Side::B, what: What::Connection(Phase::Try) };
     let built = message(action, &wanted, NewState::End(ProvenEnd { value: &value, proof }));
     assert_eq!(built.unwrap_err().label(), "stale_answer");
 }
@@ -209,32 +160,14 @@ fn a_message_is_not_built_on_an_end_in_another_state_than_the_step_needs() {
 #[test]
 fn ids_are_taken_from_facts_of_our_own_transaction_only() {
     let wanted = wanted(0);
-    let mine = Opened::Client {
-        client: ClientId::new("07-tendermint-5").unwrap(),
-    };
-    let rivals = Opened::Client {
-        client: ClientId::new("07-tendermint-4").unwrap(),
-    };
+    let mine = Opened::Client { client: ClientId::new("07-tendermint-5").unwrap() };
+    let rivals = Opened::Client { client: ClientId::new("07-tendermint-4").unwrap() };
     let (ours, theirs) = (TxHash([1; 32]), TxHash([2; 32]));
-    let facts = [
-        Fact::Opened {
-            tx: theirs,
-            what: rivals,
-        },
-        Fact::Opened { tx: ours, what: mine },
-    ];
+    let facts = [Fact::Opened { tx: theirs, what: rivals }, Fact::Opened { tx: ours, what: mine }];
     let does = vec![What::CreateClient];
-    let attempt = Attempt {
-        on: Side::A,
-        hash: ours,
-        timeout_height: Height::new(1, 9),
-        does,
-    };
+    let attempt = Attempt { on: Side::A, hash: ours, timeout_height: Height::new(1, 9), does };
     let id = ClientId::new("07-tendermint-5").unwrap();
-    assert_eq!(
-        learned(&attempt, &wanted, &facts),
-        Some(vec![Known::Client(Side::A, id)])
-    );
+    assert_eq!(learned(&attempt, &wanted, &facts), Some(vec![Known::Client(Side::A, id)]));
     assert_eq!(learned(&attempt, &wanted, &facts[..1]), None);
 }
 

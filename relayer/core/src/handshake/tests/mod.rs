@@ -3,6 +3,8 @@
 mod errors;
 mod model;
 
+use crate as relayer_core;
+
 use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
@@ -22,10 +24,8 @@ fn port(text: &str) -> PortId {
 }
 
 fn wanted(channels: usize) -> Wanted {
-    let mut wanted = Wanted::new(
-        Pair::new(chain(Side::A), chain(Side::B)),
-        Pair::new(b"ibc".to_vec(), b"ibc".to_vec()),
-    );
+    let mut wanted =
+        Wanted::new(Pair::new(chain(Side::A), chain(Side::B)), Pair::new(b"ibc".to_vec(), b"ibc".to_vec()));
     wanted.channels = (0..channels)
         .map(|n| WantedChannel {
             ports: Pair::new(port("transfer"), port(if n == 1 { "other" } else { "transfer" })),
@@ -45,23 +45,15 @@ fn build(world: &World, wanted: &Wanted, action: Action) -> Message {
         Path::Channel(port, id) => other.channel(port.as_str(), id.as_str()).unwrap().encode_to_vec(),
         _ => unreachable!("handshakes prove ends only"),
     });
-    let any = || Any {
-        type_url: "/test".into(),
-        value: vec![1],
-    };
+    let any = || Any { type_url: "/test".into(), value: vec![1] };
     let new = match (&value, action.what) {
         (Some(value), _) => {
-            let proof = Proof {
-                bytes: Arc::from(value.as_slice()),
-                height: Height::new(1, 2),
-            };
+            let proof = Proof { bytes: Arc::from(value.as_slice()), height: Height::new(1, 2) };
             NewState::End(ProvenEnd { value, proof })
         }
-        (None, What::CreateClient) => NewState::Client(NewClient {
-            client_state: any(),
-            consensus_state: any(),
-            height: Height::new(1, 1),
-        }),
+        (None, What::CreateClient) => {
+            NewState::Client(NewClient { client_state: any(), consensus_state: any(), height: Height::new(1, 1) })
+        }
         (None, _) => NewState::Nothing,
     };
     message(action, wanted, new).unwrap()
@@ -88,12 +80,7 @@ enum Fate {
 
 impl Driver {
     fn new(wanted: Wanted) -> Self {
-        Self {
-            file: wanted.clone(),
-            wanted,
-            attempts: Vec::new(),
-            hashes: 0,
-        }
+        Self { file: wanted.clone(), wanted, attempts: Vec::new(), hashes: 0 }
     }
 
     fn adopt(&mut self, known: Known) {
@@ -124,10 +111,7 @@ impl Driver {
                 for side in Side::BOTH {
                     self.act(world, &start, side, actions, *fates.at(side));
                 }
-                if Side::BOTH
-                    .iter()
-                    .any(|s| matches!(fates.at(*s), Fate::CommitsThenCrash | Fate::LostThenCrash))
-                {
+                if Side::BOTH.iter().any(|s| matches!(fates.at(*s), Fate::CommitsThenCrash | Fate::LostThenCrash)) {
                     self.restart(world);
                 }
             }
@@ -145,12 +129,7 @@ impl Driver {
         self.hashes += 1;
         let hash = TxHash([self.hashes; 32]);
         let does = mine.iter().map(|a| a.what).collect();
-        let attempt = Attempt {
-            on: side,
-            hash,
-            timeout_height: Height::new(1, 9),
-            does,
-        };
+        let attempt = Attempt { on: side, hash, timeout_height: Height::new(1, 9), does };
         self.attempts.push(attempt.clone());
         let finishes = matches!(
             last.what,
@@ -160,10 +139,7 @@ impl Driver {
             let alone = [build(start, &self.wanted, last)];
             if mine.len() == 1 {
                 world.apply(side, TxHash([0; 32]), &alone).unwrap();
-                assert!(
-                    world.apply(side, hash, &messages).is_err(),
-                    "a step can't be done twice"
-                );
+                assert!(world.apply(side, hash, &messages).is_err(), "a step can't be done twice");
                 return;
             }
         }
@@ -212,11 +188,7 @@ impl Driver {
 fn all_open_and_single(world: &World, channels: usize) {
     for side in Side::BOTH {
         let host = world.hosts.at(side);
-        assert_eq!(
-            (host.clients.len(), host.connections.len(), host.channels.len()),
-            (1, 1, channels),
-            "{host:?}"
-        );
+        assert_eq!((host.clients.len(), host.connections.len(), host.channels.len()), (1, 1, channels), "{host:?}");
         assert!(host.connections.iter().all(|c| c.state() == State::Open));
         assert!(host.channels.iter().all(|(_, c)| c.state() == ChannelState::Open));
     }
@@ -271,10 +243,7 @@ fn begin_at_b(driver: &mut Driver, world: &mut World, how: u8) {
     }
     let both = Pair::new(Fate::Commits, Fate::Commits);
     driver.round(world, both);
-    let init = Action {
-        on: Side::B,
-        what: What::Connection(Phase::Init),
-    };
+    let init = Action { on: Side::B, what: What::Connection(Phase::Init) };
     let hash = TxHash([99; 32]);
     driver.act_alone(world, init, hash);
     if how == 1 || driver.wanted.channels.is_empty() {
@@ -283,10 +252,7 @@ fn begin_at_b(driver: &mut Driver, world: &mut World, how: u8) {
     while driver.wanted.channels.iter().all(|c| c.ids == Pair::default()) {
         let seen = world.observe(&driver.wanted);
         if seen.b.connection.as_ref().is_some_and(|c| c.state == EndState::Open) {
-            let init = Action {
-                on: Side::B,
-                what: What::Channel(0, Phase::Init),
-            };
+            let init = Action { on: Side::B, what: What::Channel(0, Phase::Init) };
             driver.act_alone(world, init, TxHash([98; 32]));
             break;
         }
@@ -298,12 +264,7 @@ impl Driver {
     fn act_alone(&mut self, world: &mut World, action: Action, hash: TxHash) {
         let message = build(world, &self.wanted, action);
         world.apply(action.on, hash, &[message]).unwrap();
-        let attempt = Attempt {
-            on: action.on,
-            hash,
-            timeout_height: Height::new(1, 9),
-            does: vec![action.what],
-        };
+        let attempt = Attempt { on: action.on, hash, timeout_height: Height::new(1, 9), does: vec![action.what] };
         let facts = world.hosts.at(action.on).facts.get(&hash).cloned().unwrap();
         for known in learned(&attempt, &self.wanted, &facts).unwrap() {
             self.adopt(known);

@@ -1,4 +1,5 @@
 //! Two chains that keep the handshake rules of ibc-go v10's 03-connection and 04-channel keepers. A proof is the encoded end itself.
+//! The shell's tests use this file, too.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +8,14 @@ use ibc_proto::ibc::core::commitment::v1::MerklePrefix;
 use ibc_proto::ibc::core::connection::v1::{ConnectionEnd as RawConnection, Counterparty, State, Version};
 use prost::Message as _;
 
-use crate::chain::ClientInfo;
-use crate::fact::{Fact, Opened};
-use crate::handshake::{ChannelEnd, ClientView, ConnectionEnd, Observed, Pair, View, Wanted, connection_version};
-use crate::id::{ChainId, ChannelId, ClientId, ConnectionId, Height, PortId, Timestamp, TxHash};
-use crate::message::{Message, Proof};
-use crate::packet::{PortChannel, Side};
+use super::relayer_core::chain::ClientInfo;
+use super::relayer_core::fact::{Fact, Opened};
+use super::relayer_core::handshake::{
+    ChannelEnd, ClientView, ConnectionEnd, Observed, Pair, View, Wanted, connection_version,
+};
+use super::relayer_core::id::{ChainId, ChannelId, ClientId, ConnectionId, Height, PortId, Timestamp, TxHash};
+use super::relayer_core::message::{Message, Proof};
+use super::relayer_core::packet::{PortChannel, Side};
 
 pub(super) const TRUSTING_NS: u64 = 1_000_000_000_000;
 
@@ -41,29 +44,14 @@ impl Host {
         self.connections.get(number(id, self.base))
     }
     pub(super) fn channel(&self, port: &str, id: &str) -> Option<&Channel> {
-        self.channels
-            .get(number(id, self.base))
-            .filter(|(p, _)| p == port)
-            .map(|(_, c)| c)
+        self.channels.get(number(id, self.base)).filter(|(p, _)| p == port).map(|(_, c)| c)
     }
 }
 
 impl World {
     pub(super) fn new() -> Self {
-        let (a, b) = (
-            Host {
-                base: 10,
-                ..Host::default()
-            },
-            Host {
-                base: 70,
-                ..Host::default()
-            },
-        );
-        Self {
-            hosts: Pair::new(a, b),
-            now: 1_000,
-        }
+        let (a, b) = (Host { base: 10, ..Host::default() }, Host { base: 70, ..Host::default() });
+        Self { hosts: Pair::new(a, b), now: 1_000 }
     }
 
     /// All messages or none.
@@ -71,10 +59,7 @@ impl World {
         let mut host = self.hosts.at(on).clone();
         for message in messages {
             let fact = run(&mut host, self.hosts.at(on.other()), message)?;
-            host.facts
-                .entry(tx)
-                .or_default()
-                .extend(fact.map(|what| Fact::Opened { tx, what }));
+            host.facts.entry(tx).or_default().extend(fact.map(|what| Fact::Opened { tx, what }));
         }
         *self.hosts.at_mut(on) = host;
         Ok(())
@@ -83,11 +68,7 @@ impl World {
     pub(super) fn observe(&self, wanted: &Wanted) -> Observed {
         let view = |side: Side| {
             let host = self.hosts.at(side);
-            let client = wanted
-                .clients
-                .at(side)
-                .as_ref()
-                .filter(|id| host.clients.iter().any(|c| c == id.as_str()));
+            let client = wanted.clients.at(side).as_ref().filter(|id| host.clients.iter().any(|c| c == id.as_str()));
             View {
                 now: Timestamp(self.now),
                 client: client.map(|_| ClientView {
@@ -125,9 +106,7 @@ pub(super) fn chain(side: Side) -> ChainId {
 }
 
 fn prefix() -> Option<MerklePrefix> {
-    Some(MerklePrefix {
-        key_prefix: b"ibc".to_vec(),
-    })
+    Some(MerklePrefix { key_prefix: b"ibc".to_vec() })
 }
 
 fn ensure(what: bool, why: &str) -> Result<(), String> {
@@ -146,36 +125,16 @@ fn run(host: &mut Host, other: &Host, message: &Message) -> Result<Option<Opened
         Message::CreateClient { .. } => {
             let id = format!("07-tendermint-{}", host.base + host.clients.len());
             host.clients.push(id.clone());
-            Ok(Some(Opened::Client {
-                client: ClientId::new(id).unwrap(),
-            }))
+            Ok(Some(Opened::Client { client: ClientId::new(id).unwrap() }))
         }
-        Message::ConnOpenInit {
-            client,
-            counterparty,
-            version,
-            delay_ns,
-        } => {
+        Message::ConnOpenInit { client, counterparty, version, delay_ns } => {
             ensure(host.clients.iter().any(|c| c == client.as_str()), "no such client")?;
             ensure(counterparty.connection_id.is_empty(), "counterparty id at INIT")?;
             ensure(version.as_ref() == Some(&connection_version()), "version")?;
             let versions = vec![connection_version()];
-            Ok(Some(push_connection(
-                host,
-                State::Init,
-                client,
-                counterparty.clone(),
-                versions,
-                *delay_ns,
-            )))
+            Ok(Some(push_connection(host, State::Init, client, counterparty.clone(), versions, *delay_ns)))
         }
-        Message::ConnOpenTry {
-            client,
-            counterparty,
-            versions,
-            delay_ns,
-            proof,
-        } => {
+        Message::ConnOpenTry { client, counterparty, versions, delay_ns, proof } => {
             ensure(host.clients.iter().any(|c| c == client.as_str()), "no such client")?;
             let expected = RawConnection {
                 client_id: counterparty.client_id.clone(),
@@ -190,25 +149,10 @@ fn run(host: &mut Host, other: &Host, message: &Message) -> Result<Option<Opened
             };
             proven(other.connection(&counterparty.connection_id), &expected, proof)?;
             let versions = versions.iter().take(1).cloned().collect();
-            Ok(Some(push_connection(
-                host,
-                State::Tryopen,
-                client,
-                counterparty.clone(),
-                versions,
-                *delay_ns,
-            )))
+            Ok(Some(push_connection(host, State::Tryopen, client, counterparty.clone(), versions, *delay_ns)))
         }
-        Message::ConnOpenAck {
-            connection,
-            counterparty,
-            version,
-            proof,
-        } => {
-            let mut own = host
-                .connection(connection.as_str())
-                .ok_or("no such connection")?
-                .clone();
+        Message::ConnOpenAck { connection, counterparty, version, proof } => {
+            let mut own = host.connection(connection.as_str()).ok_or("no such connection")?.clone();
             ensure(own.state() == State::Init, "not INIT")?;
             let expected = mirrored(&own, connection, State::Tryopen, vec![version.clone()]);
             proven(other.connection(counterparty.as_str()), &expected, proof)?;
@@ -220,43 +164,24 @@ fn run(host: &mut Host, other: &Host, message: &Message) -> Result<Option<Opened
             Ok(None)
         }
         Message::ConnOpenConfirm { connection, proof } => {
-            let mut own = host
-                .connection(connection.as_str())
-                .ok_or("no such connection")?
-                .clone();
+            let mut own = host.connection(connection.as_str()).ok_or("no such connection")?.clone();
             ensure(own.state() == State::Tryopen, "not TRYOPEN")?;
             let expected = mirrored(&own, connection, State::Open, own.versions.clone());
-            proven(
-                other.connection(&own.counterparty.as_ref().unwrap().connection_id),
-                &expected,
-                proof,
-            )?;
+            proven(other.connection(&own.counterparty.as_ref().unwrap().connection_id), &expected, proof)?;
             own.state = State::Open.into();
             let at = number(connection.as_str(), host.base);
             host.connections[at] = own;
             Ok(None)
         }
         Message::ChanOpenInit { port, channel } => {
-            let connection = host
-                .connection(&channel.connection_hops[0])
-                .ok_or("no such connection")?;
+            let connection = host.connection(&channel.connection_hops[0]).ok_or("no such connection")?;
             ensure(connection.state() == State::Open, "connection not OPEN")?;
             ensure(channel.state() == ChannelState::Init, "state")?;
-            ensure(
-                channel.counterparty.as_ref().unwrap().channel_id.is_empty(),
-                "counterparty id at INIT",
-            )?;
+            ensure(channel.counterparty.as_ref().unwrap().channel_id.is_empty(), "counterparty id at INIT")?;
             Ok(Some(push_channel(host, port, channel.clone())))
         }
-        Message::ChanOpenTry {
-            port,
-            channel,
-            counterparty_version,
-            proof,
-        } => {
-            let connection = host
-                .connection(&channel.connection_hops[0])
-                .ok_or("no such connection")?;
+        Message::ChanOpenTry { port, channel, counterparty_version, proof } => {
+            let connection = host.connection(&channel.connection_hops[0]).ok_or("no such connection")?;
             ensure(connection.state() == State::Open, "connection not OPEN")?;
             ensure(channel.state() == ChannelState::Tryopen, "state")?;
             let there = channel.counterparty.clone().unwrap();
@@ -272,33 +197,19 @@ fn run(host: &mut Host, other: &Host, message: &Message) -> Result<Option<Opened
                 upgrade_sequence: 0,
             };
             proven(other.channel(&there.port_id, &there.channel_id), &expected, proof)?;
-            let made = Channel {
-                version: counterparty_version.clone(),
-                ..channel.clone()
-            };
+            let made = Channel { version: counterparty_version.clone(), ..channel.clone() };
             Ok(Some(push_channel(host, port, made)))
         }
-        Message::ChanOpenAck {
-            end,
-            counterparty,
-            counterparty_version,
-            proof,
-        } => {
+        Message::ChanOpenAck { end, counterparty, counterparty_version, proof } => {
             let set = |own: &mut Channel| {
                 own.version.clone_from(counterparty_version);
                 own.counterparty.as_mut().unwrap().channel_id = counterparty.as_str().to_owned();
             };
             open_channel(host, other, end, ChannelState::Init, ChannelState::Tryopen, proof, set)
         }
-        Message::ChanOpenConfirm { end, proof } => open_channel(
-            host,
-            other,
-            end,
-            ChannelState::Tryopen,
-            ChannelState::Open,
-            proof,
-            |_| {},
-        ),
+        Message::ChanOpenConfirm { end, proof } => {
+            open_channel(host, other, end, ChannelState::Tryopen, ChannelState::Open, proof, |_| {})
+        }
         _ => Err("not of a handshake".to_owned()),
     }
 }
@@ -330,18 +241,8 @@ fn push_connection(
     let named = counterparty.connection_id.clone();
     let client_id = client.as_str().to_owned();
     let counterparty = Some(counterparty);
-    host.connections.push(RawConnection {
-        client_id,
-        versions,
-        state: state.into(),
-        counterparty,
-        delay_period,
-    });
-    Opened::Connection {
-        connection,
-        client: client.clone(),
-        counterparty: ConnectionId::new(named).ok(),
-    }
+    host.connections.push(RawConnection { client_id, versions, state: state.into(), counterparty, delay_period });
+    Opened::Connection { connection, client: client.clone(), counterparty: ConnectionId::new(named).ok() }
 }
 
 fn push_channel(host: &mut Host, port: &PortId, channel: Channel) -> Opened {
@@ -350,10 +251,7 @@ fn push_channel(host: &mut Host, port: &PortId, channel: Channel) -> Opened {
     let connection = ConnectionId::new(&channel.connection_hops[0]).unwrap();
     host.channels.push((port.as_str().to_owned(), channel));
     Opened::Channel {
-        end: PortChannel {
-            port: port.clone(),
-            channel: id,
-        },
+        end: PortChannel { port: port.clone(), channel: id },
         connection,
         counterparty_port: PortId::new(there.port_id).unwrap(),
         counterparty: ChannelId::new(there.channel_id).ok(),
@@ -369,10 +267,7 @@ fn open_channel(
     proof: &Proof,
     set: impl FnOnce(&mut Channel),
 ) -> Result<Option<Opened>, String> {
-    let mut own = host
-        .channel(end.port.as_str(), end.channel.as_str())
-        .ok_or("no such channel")?
-        .clone();
+    let mut own = host.channel(end.port.as_str(), end.channel.as_str()).ok_or("no such channel")?.clone();
     ensure(own.state() == from, "state")?;
     let connection = host.connection(&own.connection_hops[0]).ok_or("no such connection")?;
     ensure(connection.state() == State::Open, "connection not OPEN")?;
