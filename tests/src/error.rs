@@ -121,9 +121,6 @@ impl DevnetError {
     }
 
     pub(crate) fn decode(what: impl Into<String>, reason: impl ToString) -> Self {
-        Self::Decode {
-            what: what.into(),
-            reason: reason.to_string(),
-        }
+        Self::Decode { what: what.into(), reason: reason.to_string() }
     }
 }

@@ -25,36 +25,20 @@ async fn chain(change: impl Fn(ChainSpec) -> ChainSpec) -> (SimdChain, Wallets) 
 
 /// Opens a channel from the chain to itself over its built-in localhost connection: packets without a relayer.
 async fn open_loopback_channel(user: &User) {
-    let step = |name: &str, message: Vec<u8>| Any {
-        type_url: format!("/ibc.core.channel.v1.{name}"),
-        value: message,
-    };
+    let step = |name: &str, message: Vec<u8>| Any { type_url: format!("/ibc.core.channel.v1.{name}"), value: message };
     let port_id = || "transfer".to_owned();
     let signer = || user.address().to_owned();
     let version = || "ics20-1".to_owned();
     let end = |state: i32, counterparty: &str| Channel {
         state,
         ordering: 1,
-        counterparty: Some(Counterparty {
-            port_id: port_id(),
-            channel_id: counterparty.to_owned(),
-        }),
+        counterparty: Some(Counterparty { port_id: port_id(), channel_id: counterparty.to_owned() }),
         connection_hops: vec!["connection-localhost".to_owned()],
         version: version(),
         ..Channel::default()
     };
-    let (proof, height) = (
-        vec![1],
-        Some(Height {
-            revision_number: 1,
-            revision_height: 1,
-        }),
-    );
-    let init = MsgChannelOpenInit {
-        port_id: port_id(),
-        channel: Some(end(1, "")),
-        signer: signer(),
-    };
+    let (proof, height) = (vec![1], Some(Height { revision_number: 1, revision_height: 1 }));
+    let init = MsgChannelOpenInit { port_id: port_id(), channel: Some(end(1, "")), signer: signer() };
     #[allow(deprecated)]
     let open_try = MsgChannelOpenTry {
         port_id: port_id(),
@@ -98,11 +82,7 @@ async fn two_chains_start_and_make_blocks_at_the_set_pace() {
     println!("two chains at height 2 after {:.1} s", since.elapsed().as_secs_f64());
 
     let (since, from) = (Instant::now(), net.a.height().await.unwrap());
-    net.a
-        .node()
-        .wait_for_height(from + 5, Duration::from_secs(60))
-        .await
-        .unwrap();
+    net.a.node().wait_for_height(from + 5, Duration::from_secs(60)).await.unwrap();
     println!("a block every {:.2} s", since.elapsed().as_secs_f64() / 5.0);
     assert!(net.b.height().await.unwrap() > 2);
     assert!(net.a.cpu_time().unwrap() > Duration::ZERO);
@@ -112,12 +92,7 @@ async fn two_chains_start_and_make_blocks_at_the_set_pace() {
     assert_eq!(status(net.b.node().call("status", json!({})).await.unwrap()), "sim-b-1");
     for wallet in net.wallets.all() {
         let expected = if wallet.name() == "empty" { 0 } else { 1_000_000_000_000 };
-        assert_eq!(
-            net.a.balance(wallet.address(), STAKE).await.unwrap(),
-            expected,
-            "{}",
-            wallet.name()
-        );
+        assert_eq!(net.a.balance(wallet.address(), STAKE).await.unwrap(), expected, "{}", wallet.name());
     }
 }
 
@@ -136,10 +111,7 @@ async fn coins_move_and_a_wallet_without_coins_is_refused() {
     // The account goes on after a failure.
     user.send(wallets.empty.address(), 4, "coin").await.unwrap();
     let stranger = chain.user(&Wallet::named("stranger").unwrap());
-    assert!(matches!(
-        stranger.send(user.address(), 1, "coin").await,
-        Err(DevnetError::Query { .. })
-    ));
+    assert!(matches!(stranger.send(user.address(), 1, "coin").await, Err(DevnetError::Query { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,49 +128,21 @@ async fn a_burst_of_a_thousand_transfers_leaves_a_thousand_commitments() {
     let since = Instant::now();
     let committed = user.burst(&transfers).await.unwrap();
     let gas: u64 = committed.iter().map(|tx| tx.gas_used).sum();
-    println!(
-        "1,000 transfers committed in {:.1} s, {} gas each",
-        since.elapsed().as_secs_f64(),
-        gas / 1_000
-    );
+    println!("1,000 transfers committed in {:.1} s, {} gas each", since.elapsed().as_secs_f64(), gas / 1_000);
     let sequences: Vec<u64> = committed.iter().flat_map(|tx| tx.packet_sequences()).collect();
     let expected: Vec<u64> = (1..=1_000).collect();
     assert_eq!(sequences, expected);
-    assert_eq!(
-        chain.node().packet_commitments("transfer", "channel-0").await.unwrap(),
-        expected
-    );
-    assert_eq!(
-        chain
-            .node()
-            .unreceived("transfer", "channel-1", vec![1, 1_000])
-            .await
-            .unwrap(),
-        [1, 1_000]
-    );
-    assert!(
-        chain
-            .node()
-            .packet_acknowledgements("transfer", "channel-1")
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(chain.node().packet_commitments("transfer", "channel-0").await.unwrap(), expected);
+    assert_eq!(chain.node().unreceived("transfer", "channel-1", vec![1, 1_000]).await.unwrap(), [1, 1_000]);
+    assert!(chain.node().packet_acknowledgements("transfer", "channel-1").await.unwrap().is_empty());
     let passed = user.transfer(&transfer.timeout_height(1, 1)).await;
-    assert!(
-        matches!(passed, Err(DevnetError::Tx { .. })),
-        "a timeout that has passed is refused: {passed:?}"
-    );
+    assert!(matches!(passed, Err(DevnetError::Tx { .. })), "a timeout that has passed is refused: {passed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_that_asks_fees_takes_them_and_refuses_less() {
     let (chain, wallets) = chain(|spec| spec.min_gas_prices("0.01stake")).await;
-    chain
-        .user(&wallets.user_a)
-        .send(wallets.user_b.address(), 1, "coin")
-        .await
-        .unwrap();
+    chain.user(&wallets.user_a).send(wallets.user_b.address(), 1, "coin").await.unwrap();
     let left = chain.balance(wallets.user_a.address(), STAKE).await.unwrap();
     assert!(left < 1_000_000_000, "{left}");
     let miser = User::new(chain.node().clone(), chain.id(), wallets.user_a.clone(), "0.001stake");
@@ -209,11 +153,7 @@ async fn a_chain_that_asks_fees_takes_them_and_refuses_less() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_crashed_or_paused_chain_goes_on_where_it_was() {
     let (mut chain, wallets) = chain(|spec| spec).await;
-    chain
-        .user(&wallets.user_a)
-        .send(wallets.user_b.address(), 5, "coin")
-        .await
-        .unwrap();
+    chain.user(&wallets.user_a).send(wallets.user_b.address(), 5, "coin").await.unwrap();
     let url = chain.rpc_url().to_owned();
     for graceful in [true, false] {
         let before = chain.height().await.unwrap();
@@ -238,26 +178,15 @@ async fn a_stopped_crashed_or_paused_chain_goes_on_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn genesis_and_node_settings_take_effect_and_misspelt_ones_are_refused() {
-    let (chain, _) = chain(|spec| {
-        spec.unbonding_seconds(90)
-            .max_request_batch_size(3)
-            .timeout_commit_ms(100)
-    })
-    .await;
+    let (chain, _) = chain(|spec| spec.unbonding_seconds(90).max_request_batch_size(3).timeout_commit_ms(100)).await;
     let params: ibc_proto::cosmos::staking::v1beta1::QueryParamsResponse = chain
         .node()
-        .query(
-            "/cosmos.staking.v1beta1.Query/Params",
-            &ibc_proto::cosmos::staking::v1beta1::QueryParamsRequest {},
-        )
+        .query("/cosmos.staking.v1beta1.Query/Params", &ibc_proto::cosmos::staking::v1beta1::QueryParamsRequest {})
         .await
         .unwrap();
     assert_eq!(params.params.unwrap().unbonding_time.unwrap().seconds, 90);
     let calls = |n| vec![("health", json!({})); n];
-    assert_eq!(
-        chain.node().batch(&calls(3)).await.unwrap().as_array().unwrap().len(),
-        3
-    );
+    assert_eq!(chain.node().batch(&calls(3)).await.unwrap().as_array().unwrap().len(), 3);
     let refused = chain.node().batch(&calls(4)).await.unwrap();
     assert!(refused.to_string().contains("exceeds maximum"), "{refused}");
 
@@ -270,29 +199,16 @@ async fn genesis_and_node_settings_take_effect_and_misspelt_ones_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_that_cannot_start_shows_its_log() {
     let failed = SimdChain::start(ChainSpec::new("x-1").min_gas_prices("not a price")).await;
-    let Err(DevnetError::Start { log, .. }) = &failed else {
-        panic!("{failed:?}")
-    };
-    assert!(
-        log.contains("minimum gas prices") || log.contains("not a price"),
-        "{log}"
-    );
+    let Err(DevnetError::Start { log, .. }) = &failed else { panic!("{failed:?}") };
+    assert!(log.contains("minimum gas prices") || log.contains("not a price"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_for_the_chains_names_them_and_no_secret() {
     let net = Devnet::two_chains().await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let b = End {
-        account_prefix: Some("osmo".to_owned()),
-        key: Some("user-b".to_owned()),
-        ..End::default()
-    };
-    let options = ConfigOptions {
-        b,
-        channels: 2,
-        ..ConfigOptions::default()
-    };
+    let b = End { account_prefix: Some("osmo".to_owned()), key: Some("user-b".to_owned()), ..End::default() };
+    let options = ConfigOptions { b, channels: 2, ..ConfigOptions::default() };
     let written = net.write_config(dir.path(), &options).unwrap();
     let text = std::fs::read_to_string(written.file).unwrap();
     let doc: toml_edit::DocumentMut = text.parse().unwrap();

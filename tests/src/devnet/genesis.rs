@@ -44,17 +44,12 @@ pub(super) fn validator_key_file(chain_id: &str) -> Value {
 
 /// The default genesis with the chain's id, time, accounts, validator and the spec's own changes.
 pub(super) fn genesis(template: &Path, spec: &ChainSpec) -> Result<Value, DevnetError> {
-    let wrong = |reason: String| DevnetError::Template {
-        file: template.to_owned(),
-        reason,
-    };
+    let wrong = |reason: String| DevnetError::Template { file: template.to_owned(), reason };
     let text = std::fs::read(template).map_err(DevnetError::io(template.display().to_string()))?;
     let mut doc: Value = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
 
     let validator = Wallet::named("validator")?;
-    let now = OffsetDateTime::now_utc()
-        .format(&Rfc3339)
-        .map_err(|e| wrong(e.to_string()))?;
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|e| wrong(e.to_string()))?;
     let mut accounts = vec![account(&validator)];
     let mut balances = vec![json!({ "address": validator.address(), "coins": [coin(STAKE, 2 * BONDED)] })];
     for (wallet, coins) in &spec.wallets {
@@ -70,18 +65,11 @@ pub(super) fn genesis(template: &Path, spec: &ChainSpec) -> Result<Value, Devnet
         ("/genesis_time", json!(now)),
         ("/app_state/auth/accounts", json!(accounts)),
         ("/app_state/bank/balances", json!(balances)),
-        (
-            "/app_state/genutil/gen_txs",
-            json!([create_validator(&spec.id, &validator)?]),
-        ),
+        ("/app_state/genutil/gen_txs", json!([create_validator(&spec.id, &validator)?])),
     ];
-    let own = spec
-        .genesis
-        .iter()
-        .map(|(pointer, value)| (pointer.as_str(), value.clone()));
+    let own = spec.genesis.iter().map(|(pointer, value)| (pointer.as_str(), value.clone()));
     for (pointer, value) in changes.into_iter().chain(own) {
-        *doc.pointer_mut(pointer)
-            .ok_or_else(|| wrong(format!("nothing at {pointer}")))? = value;
+        *doc.pointer_mut(pointer).ok_or_else(|| wrong(format!("nothing at {pointer}")))? = value;
     }
     Ok(doc)
 }
@@ -108,36 +96,18 @@ fn create_validator(chain_id: &str, validator: &Wallet) -> Result<Value, DevnetE
     let (rate, max_rate, change) = (percent(10), percent(20), percent(1));
     #[allow(deprecated)]
     let message = MsgCreateValidator {
-        description: Some(Description {
-            moniker: "validator".to_owned(),
-            ..Description::default()
-        }),
-        commission: Some(CommissionRates {
-            rate: rate.0,
-            max_rate: max_rate.0,
-            max_change_rate: change.0,
-        }),
+        description: Some(Description { moniker: "validator".to_owned(), ..Description::default() }),
+        commission: Some(CommissionRates { rate: rate.0, max_rate: max_rate.0, max_change_rate: change.0 }),
         min_self_delegation: "1".to_owned(),
         delegator_address: String::new(),
         validator_address: operator.clone(),
         pubkey: Some(any(
             "/cosmos.crypto.ed25519.PubKey",
-            &ibc_proto::cosmos::crypto::ed25519::PubKey {
-                key: consensus.to_vec(),
-            },
+            &ibc_proto::cosmos::crypto::ed25519::PubKey { key: consensus.to_vec() },
         )),
-        value: Some(Coin {
-            denom: STAKE.to_owned(),
-            amount: BONDED.to_string(),
-        }),
+        value: Some(Coin { denom: STAKE.to_owned(), amount: BONDED.to_string() }),
     };
-    let signing = Signing {
-        chain_id,
-        account_number: 0,
-        sequence: 0,
-        gas: GAS,
-        fee: None,
-    };
+    let signing = Signing { chain_id, account_number: 0, sequence: 0, gas: GAS, fee: None };
     let message_any = any("/cosmos.staking.v1beta1.MsgCreateValidator", &message);
     let signed = sign(validator, vec![message_any], signing);
     Ok(json!({

@@ -36,33 +36,14 @@ impl Home {
         for folder in ["config", "data", "tmp"] {
             std::fs::create_dir(home.path().join(folder)).map_err(DevnetError::io(folder))?;
         }
-        for file in [
-            "config/client.toml",
-            "config/node_key.json",
-            "data/priv_validator_state.json",
-        ] {
+        for file in ["config/client.toml", "config/node_key.json", "data/priv_validator_state.json"] {
             std::fs::copy(template.join(file), home.path().join(file)).map_err(DevnetError::io(file))?;
         }
         let document = genesis(&template.join("config/genesis.json"), spec)?;
         home.write("config/genesis.json", document.to_string())?;
-        home.write(
-            "config/priv_validator_key.json",
-            validator_key_file(&spec.id).to_string(),
-        )?;
-        settle(
-            &template,
-            home.path(),
-            "config/app.toml",
-            app_settings(spec),
-            &spec.app_settings,
-        )?;
-        settle(
-            &template,
-            home.path(),
-            "config/config.toml",
-            node_settings(spec),
-            &spec.node_settings,
-        )?;
+        home.write("config/priv_validator_key.json", validator_key_file(&spec.id).to_string())?;
+        settle(&template, home.path(), "config/app.toml", app_settings(spec), &spec.app_settings)?;
+        settle(&template, home.path(), "config/config.toml", node_settings(spec), &spec.node_settings)?;
         Ok(home)
     }
 
@@ -88,9 +69,7 @@ impl Home {
         let Ok(bytes) = std::fs::read(self.log()) else {
             return String::new();
         };
-        let from = bytes
-            .len()
-            .saturating_sub(usize::try_from(limits::LOG_TAIL_BYTES).unwrap_or(usize::MAX));
+        let from = bytes.len().saturating_sub(usize::try_from(limits::LOG_TAIL_BYTES).unwrap_or(usize::MAX));
         String::from_utf8_lossy(&bytes[from..]).into_owned()
     }
 
@@ -104,10 +83,7 @@ fn node_settings(spec: &ChainSpec) -> Vec<(&'static str, Setting)> {
         ("consensus.timeout_propose", "500ms".into()),
         ("consensus.timeout_prevote", "200ms".into()),
         ("consensus.timeout_precommit", "200ms".into()),
-        (
-            "consensus.timeout_commit",
-            format!("{}ms", spec.timeout_commit_ms).into(),
-        ),
+        ("consensus.timeout_commit", format!("{}ms", spec.timeout_commit_ms).into()),
         ("rpc.pprof_laddr", "".into()),
         ("rpc.max_body_bytes", Setting::Int(10_000_000)),
         ("p2p.addr_book_strict", false.into()),
@@ -138,10 +114,7 @@ fn settle(
     settings: Vec<(&'static str, Setting)>,
     more: &[(String, Setting)],
 ) -> Result<(), DevnetError> {
-    let wrong = |reason: String| DevnetError::Template {
-        file: from.join(file),
-        reason,
-    };
+    let wrong = |reason: String| DevnetError::Template { file: from.join(file), reason };
     let text = std::fs::read_to_string(from.join(file)).map_err(DevnetError::io(file))?;
     let mut doc: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| wrong(e.to_string()))?;
     let more = more.iter().map(|(key, value)| (key.as_str(), value.clone()));
@@ -150,9 +123,7 @@ fn settle(
         for part in key.split('.') {
             // Not by index, which would make the missing key.
             let table = item.as_table_like_mut();
-            item = table
-                .and_then(|table| table.get_mut(part))
-                .ok_or_else(|| wrong(format!("no setting {key}")))?;
+            item = table.and_then(|table| table.get_mut(part)).ok_or_else(|| wrong(format!("no setting {key}")))?;
         }
         *item = match value {
             Setting::Int(number) => toml_edit::value(number),
@@ -165,10 +136,7 @@ fn settle(
 
 /// Two ports that are free now.
 pub(super) fn free_ports() -> Result<Ports, DevnetError> {
-    Ok(Ports {
-        rpc: free_port()?,
-        p2p: free_port()?,
-    })
+    Ok(Ports { rpc: free_port()?, p2p: free_port()? })
 }
 
 /// A loopback port that is free now.

@@ -22,10 +22,7 @@ impl Node {
     /// # Errors
     /// As [`Node::query`].
     pub async fn balance(&self, address: &str, denom: &str) -> Result<u128, DevnetError> {
-        let request = QueryBalanceRequest {
-            address: address.to_owned(),
-            denom: denom.to_owned(),
-        };
+        let request = QueryBalanceRequest { address: address.to_owned(), denom: denom.to_owned() };
         let answer: QueryBalanceResponse = self.query("/cosmos.bank.v1beta1.Query/Balance", &request).await?;
         answer.balance.map_or(Ok(0), |coin| amount(&coin.amount))
     }
@@ -35,17 +32,9 @@ impl Node {
     /// # Errors
     /// As [`Node::query`].
     pub async fn balances(&self, address: &str) -> Result<Vec<(String, u128)>, DevnetError> {
-        let request = QueryAllBalancesRequest {
-            address: address.to_owned(),
-            pagination: page(),
-            ..Default::default()
-        };
+        let request = QueryAllBalancesRequest { address: address.to_owned(), pagination: page(), ..Default::default() };
         let answer: QueryAllBalancesResponse = self.query("/cosmos.bank.v1beta1.Query/AllBalances", &request).await?;
-        answer
-            .balances
-            .into_iter()
-            .map(|coin| Ok((coin.denom, amount(&coin.amount)?)))
-            .collect()
+        answer.balances.into_iter().map(|coin| Ok((coin.denom, amount(&coin.amount)?))).collect()
     }
 
     /// An account's number and its next sequence.
@@ -54,9 +43,7 @@ impl Node {
     /// As [`Node::query`]; an account that never held a coin doesn't exist.
     pub async fn account(&self, address: &str) -> Result<(u64, u64), DevnetError> {
         let path = "/cosmos.auth.v1beta1.Query/Account";
-        let request = QueryAccountRequest {
-            address: address.to_owned(),
-        };
+        let request = QueryAccountRequest { address: address.to_owned() };
         let answer: QueryAccountResponse = self.query(path, &request).await?;
         let bytes = answer.account.map(|any| any.value).unwrap_or_default();
         let account = BaseAccount::decode(bytes.as_slice()).map_err(|e| DevnetError::decode(path, e))?;
@@ -124,19 +111,14 @@ impl Node {
     /// # Errors
     /// As [`Node::query`].
     pub async fn client_status(&self, client_id: &str) -> Result<String, DevnetError> {
-        let request = QueryClientStatusRequest {
-            client_id: client_id.to_owned(),
-        };
+        let request = QueryClientStatusRequest { client_id: client_id.to_owned() };
         let answer: QueryClientStatusResponse = self.query("/ibc.core.client.v1.Query/ClientStatus", &request).await?;
         Ok(answer.status)
     }
 }
 
 fn page() -> Option<PageRequest> {
-    Some(PageRequest {
-        limit: limits::PAGE_ITEMS,
-        ..PageRequest::default()
-    })
+    Some(PageRequest { limit: limits::PAGE_ITEMS, ..PageRequest::default() })
 }
 
 fn sorted(sequences: impl Iterator<Item = u64>) -> Vec<u64> {
@@ -146,6 +128,5 @@ fn sorted(sequences: impl Iterator<Item = u64>) -> Vec<u64> {
 }
 
 fn amount(text: &str) -> Result<u128, DevnetError> {
-    text.parse()
-        .map_err(|e| DevnetError::decode(format!("amount {text:?}"), e))
+    text.parse().map_err(|e| DevnetError::decode(format!("amount {text:?}"), e))
 }

@@ -35,7 +35,7 @@ pub use genesis::consensus_key;
 pub use network::{ConfigOptions, Devnet, End, RelayerConfig, Wallets};
 pub(crate) use node::http_client;
 pub use node::{CommittedTx, Event, Node};
-pub use process::{Process, Signal};
+pub use process::{Process, Signal, relayer_binary};
 pub use simd::{Simd, SimdChain};
 pub use spec::{ChainSpec, SAMOLEANS, STAKE, Setting};
 pub use user::{Transfer, User};

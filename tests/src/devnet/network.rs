@@ -148,10 +148,7 @@ impl Devnet {
     /// The environment in which the keys of [`Devnet::write_config`] are found.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        self.wallets
-            .all()
-            .map(|w| (variable(w.name()), w.mnemonic().to_owned()))
-            .to_vec()
+        self.wallets.all().map(|w| (variable(w.name()), w.mnemonic().to_owned())).to_vec()
     }
 
     /// Writes `relayer.toml` for these chains into a folder, with an admin port of its own and its store beside it.
@@ -167,10 +164,7 @@ impl Devnet {
         );
         let a = chain_entry(&mut text, &self.a, &options.a);
         let b = chain_entry(&mut text, &self.b, &options.b);
-        text += &format!(
-            "\n[[paths]]\nname = {:?}\na = {{ chain = {a:?} }}\nb = {{ chain = {b:?} }}\n",
-            options.path
-        );
+        text += &format!("\n[[paths]]\nname = {:?}\na = {{ chain = {a:?} }}\nb = {{ chain = {b:?} }}\n", options.path);
         text += &"\n[[paths.channels]]\na = { port = \"transfer\" }\nb = { port = \"transfer\" }\n"
             .repeat(options.channels);
         std::fs::write(&file, text).map_err(DevnetError::io(file.display().to_string()))?;

@@ -56,8 +56,7 @@ impl CommittedTx {
     #[must_use]
     pub fn packet_sequences(&self) -> Vec<u64> {
         let sent = self.events.iter().filter(|e| e.kind == "send_packet");
-        sent.filter_map(|e| e.attribute("packet_sequence")?.parse().ok())
-            .collect()
+        sent.filter_map(|e| e.attribute("packet_sequence")?.parse().ok()).collect()
     }
 }
 
@@ -68,10 +67,7 @@ impl Node {
     /// [`DevnetError::Rpc`] if no client can be made.
     pub fn new(url: &str) -> Result<Self, DevnetError> {
         let http = http_client(url)?;
-        Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
-            http,
-        })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), http })
     }
 
     /// The address.
@@ -85,12 +81,8 @@ impl Node {
     /// # Errors
     /// [`DevnetError::Rpc`] on a transport error or an error object.
     pub async fn call(&self, method: &str, params: Value) -> Result<Value, DevnetError> {
-        let mut answer = self
-            .post(
-                method,
-                &json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }),
-            )
-            .await?;
+        let mut answer =
+            self.post(method, &json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })).await?;
         match answer.get("error") {
             Some(error) if !error.is_null() => Err(rpc_error(&self.url, method, error)),
             _ => Ok(answer["result"].take()),
@@ -129,11 +121,7 @@ impl Node {
         let code = response["code"].as_u64().unwrap_or(0);
         if code != 0 {
             let log = response["log"].as_str().unwrap_or_default().to_owned();
-            return Err(DevnetError::Query {
-                path: path.to_owned(),
-                code,
-                log,
-            });
+            return Err(DevnetError::Query { path: path.to_owned(), code, log });
         }
         let value = response["value"].as_str().unwrap_or_default();
         let bytes = BASE64.decode(value).map_err(|e| DevnetError::decode(path, e))?;
@@ -174,9 +162,7 @@ impl Node {
     /// # Errors
     /// [`DevnetError::Tx`] if the mempool refuses it.
     pub async fn broadcast(&self, tx: &[u8]) -> Result<String, DevnetError> {
-        let result = self
-            .call("broadcast_tx_sync", json!({ "tx": BASE64.encode(tx) }))
-            .await?;
+        let result = self.call("broadcast_tx_sync", json!({ "tx": BASE64.encode(tx) })).await?;
         let hash = text(&result["hash"]);
         match result["code"].as_u64() {
             Some(0) => Ok(hash),
@@ -201,10 +187,7 @@ impl Node {
             let Ok(found) = self.call("tx", json!({ "hash": BASE64.encode(&bytes) })).await else {
                 if since.elapsed() > limits::COMMIT_TIMEOUT {
                     let after_ms = limits::COMMIT_TIMEOUT.as_millis();
-                    return Err(DevnetError::Timeout {
-                        what: format!("transaction {hash}"),
-                        after_ms,
-                    });
+                    return Err(DevnetError::Timeout { what: format!("transaction {hash}"), after_ms });
                 }
                 tokio::time::sleep(limits::POLL_INTERVAL).await;
                 continue;
@@ -213,12 +196,7 @@ impl Node {
             let code = result["code"].as_u64().unwrap_or(0);
             if code != 0 {
                 let (codespace, log) = (text(&result["codespace"]), text(&result["log"]));
-                return Err(DevnetError::Tx {
-                    hash: hash.to_owned(),
-                    code,
-                    codespace,
-                    log,
-                });
+                return Err(DevnetError::Tx { hash: hash.to_owned(), code, codespace, log });
             }
             return Ok(CommittedTx {
                 hash: hash.to_owned(),
@@ -239,19 +217,13 @@ pub(crate) fn http_client(url: &str) -> Result<reqwest::Client, DevnetError> {
         // Another part of the process may have named one, which serves as well.
         rustls::crypto::ring::default_provider().install_default().ok();
     });
-    let http = reqwest::Client::builder()
-        .timeout(limits::REQUEST_TIMEOUT)
-        .no_proxy()
-        .build();
+    let http = reqwest::Client::builder().timeout(limits::REQUEST_TIMEOUT).no_proxy().build();
     http.map_err(|e| rpc_error(url, "client", e))
 }
 
 fn event(value: &Value) -> Event {
     let attributes = value["attributes"].as_array().into_iter().flatten();
-    Event {
-        kind: text(&value["type"]),
-        attributes: attributes.map(|a| (text(&a["key"]), text(&a["value"]))).collect(),
-    }
+    Event { kind: text(&value["type"]), attributes: attributes.map(|a| (text(&a["key"]), text(&a["value"]))).collect() }
 }
 
 fn text(value: &Value) -> String {
@@ -265,9 +237,5 @@ fn number(value: &Value, what: &str) -> Result<u64, DevnetError> {
 }
 
 fn rpc_error(url: &str, method: &str, reason: impl ToString) -> DevnetError {
-    DevnetError::Rpc {
-        url: url.to_owned(),
-        method: method.to_owned(),
-        reason: reason.to_string(),
-    }
+    DevnetError::Rpc { url: url.to_owned(), method: method.to_owned(), reason: reason.to_string() }
 }

@@ -1,6 +1,7 @@
 //! Child processes that can't outlive the tests: killed on drop, and by the kernel if the test process itself dies.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
@@ -46,7 +47,12 @@ impl Process {
     ///
     /// # Errors
     /// [`DevnetError::Io`] if the log can't be opened or the program not be started.
-    pub fn start(program: &Path, args: &[&str], env: &[(&str, &str)], log: &Path) -> Result<Self, DevnetError> {
+    pub fn start<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        program: &Path,
+        args: &[&str],
+        env: impl IntoIterator<Item = (K, V)>,
+        log: &Path,
+    ) -> Result<Self, DevnetError> {
         let open = || std::fs::OpenOptions::new().create(true).append(true).open(log);
         let what = || log.display().to_string();
         let mut command = if die_with_parent() {
@@ -58,13 +64,11 @@ impl Process {
         };
         command
             .args(args)
-            .envs(env.iter().copied())
+            .envs(env)
             .stdin(Stdio::null())
             .stdout(open().map_err(DevnetError::io(what()))?)
             .stderr(open().map_err(DevnetError::io(what()))?);
-        spawn(command)
-            .map(|child| Self { child })
-            .map_err(DevnetError::io(program.display().to_string()))
+        spawn(command).map(|child| Self { child }).map_err(DevnetError::io(program.display().to_string()))
     }
 
     /// The process id.
@@ -90,15 +94,8 @@ impl Process {
         }
         // The shell's own `kill` is always there, the program of that name is not.
         let command = format!("kill -{} {}", signal.name(), self.id());
-        let status = Command::new("sh")
-            .args(["-c", &command])
-            .status()
-            .map_err(DevnetError::io(what.clone()))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(DevnetError::io(what)(std::io::ErrorKind::NotFound.into()))
-        }
+        let status = Command::new("sh").args(["-c", &command]).status().map_err(DevnetError::io(what.clone()))?;
+        if status.success() { Ok(()) } else { Err(DevnetError::io(what)(std::io::ErrorKind::NotFound.into())) }
     }
 
     /// Asks it to end, waits, and kills it if it doesn't. Blocks.
@@ -127,9 +124,7 @@ impl Process {
     pub fn kill(&mut self) -> Result<ExitStatus, DevnetError> {
         // Killing a process that has just ended fails, and then the wait below tells how it ended.
         self.child.kill().ok();
-        self.child
-            .wait()
-            .map_err(DevnetError::io(format!("waiting for process {}", self.id())))
+        self.child.wait().map_err(DevnetError::io(format!("waiting for process {}", self.id())))
     }
 
     /// Processor time spent so far, user and system.
@@ -142,11 +137,7 @@ impl Process {
         let file = format!("/proc/{}/stat", self.id());
         let text = std::fs::read_to_string(&file).map_err(DevnetError::io(file.clone()))?;
         // The name in parentheses may hold spaces; user and system time are the 12th and 13th fields after it.
-        let mut fields = text
-            .rsplit_once(')')
-            .map_or("", |(_, rest)| rest)
-            .split_whitespace()
-            .skip(11);
+        let mut fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11);
         let mut tick = || fields.next().and_then(|f| f.parse::<u64>().ok());
         match (tick(), tick()) {
             (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * TICK_MS)),
@@ -163,14 +154,31 @@ impl Drop for Process {
     }
 }
 
+/// The relayer under test: `RELAYER_BIN`, or the one built into the target folder of this test.
+///
+/// # Errors
+/// [`DevnetError::Io`] if it isn't there: `cargo build --workspace --bins` makes it.
+pub fn relayer_binary() -> Result<PathBuf, DevnetError> {
+    let path = match std::env::var_os("RELAYER_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            let test = std::env::current_exe().map_err(DevnetError::io("finding this test's folder"))?;
+            // A test lies in target/<profile>/deps.
+            test.ancestors().nth(2).unwrap_or(Path::new(".")).join("relayer")
+        }
+    };
+    if path.is_file() {
+        return Ok(path);
+    }
+    let what = format!("no relayer at {}: run cargo build --workspace --bins", path.display());
+    Err(DevnetError::io(what)(std::io::ErrorKind::NotFound.into()))
+}
+
 /// Whether `setpriv` of util-linux is there to arrange that a child dies with the test process.
 fn die_with_parent() -> bool {
     static PRESENT: OnceLock<bool> = OnceLock::new();
     *PRESENT.get_or_init(|| {
-        let probe = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", "true"])
-            .stderr(Stdio::null())
-            .status();
+        let probe = Command::new("setpriv").args(["--pdeathsig", "KILL", "--", "true"]).stderr(Stdio::null()).status();
         probe.is_ok_and(|status| status.success())
     })
 }
@@ -202,7 +210,7 @@ mod tests {
     use super::*;
 
     fn sleeper(dir: &Path) -> Process {
-        Process::start(Path::new("sleep"), &["60"], &[], &dir.join("log")).unwrap()
+        Process::start(Path::new("sleep"), &["60"], [("A", "b")], &dir.join("log")).unwrap()
     }
 
     fn exists(id: u32) -> bool {
@@ -259,11 +267,7 @@ mod tests {
                 std::thread::sleep(limits::POLL_INTERVAL);
             }
         };
-        let id = || {
-            std::fs::read_to_string(dir.path().join("id"))
-                .ok()
-                .and_then(|id| id.parse().ok())
-        };
+        let id = || std::fs::read_to_string(dir.path().join("id")).ok().and_then(|id| id.parse().ok());
         until(&|| id().is_some_and(exists));
         parent.kill().unwrap();
         parent.wait().unwrap();

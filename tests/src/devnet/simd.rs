@@ -32,10 +32,7 @@ impl Simd {
             return Ok(Self { path: path.clone() });
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/chains/simd/build");
-        let output = Command::new("bash")
-            .arg(script)
-            .output()
-            .map_err(DevnetError::io(script))?;
+        let output = Command::new("bash").arg(script).output().map_err(DevnetError::io(script))?;
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(DevnetError::Build { reason });
@@ -81,14 +78,7 @@ impl SimdChain {
 
         let ports = free_ports()?;
         let node = Node::new(&format!("http://127.0.0.1:{}", ports.rpc))?;
-        let mut chain = Self {
-            spec,
-            simd,
-            home,
-            ports,
-            process: None,
-            node,
-        };
+        let mut chain = Self { spec, simd, home, ports, process: None, node };
         for attempt in 1.. {
             match chain.launch(2).await {
                 Ok(()) => break,
@@ -110,7 +100,7 @@ impl SimdChain {
         // The program makes its temporary folders in its home, so that they go with it.
         let tmp = self.home.path().join("tmp").display().to_string();
         let args = ["start", "--home", &home, "--log_no_color"];
-        let process = Process::start(self.simd.path(), &args, &[("TMPDIR", &tmp)], &self.home.log())?;
+        let process = Process::start(self.simd.path(), &args, [("TMPDIR", &tmp)], &self.home.log())?;
         self.process = Some(process);
         let since = Instant::now();
         loop {
@@ -130,11 +120,7 @@ impl SimdChain {
     }
 
     fn failed(&self, reason: &str) -> DevnetError {
-        DevnetError::Start {
-            chain: self.spec.id.clone(),
-            reason: reason.to_owned(),
-            log: self.home.log_tail(),
-        }
+        DevnetError::Start { chain: self.spec.id.clone(), reason: reason.to_owned(), log: self.home.log_tail() }
     }
 
     /// The chain id.
@@ -152,11 +138,7 @@ impl SimdChain {
     /// The number at the end of the chain id, as in the heights of light clients.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.spec
-            .id
-            .rsplit_once('-')
-            .and_then(|(_, number)| number.parse().ok())
-            .unwrap_or(0)
+        self.spec.id.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(0)
     }
 
     /// A client of its node.
@@ -180,12 +162,7 @@ impl SimdChain {
     /// Someone who acts on this chain, paying the node's own minimum price.
     #[must_use]
     pub fn user(&self, wallet: &Wallet) -> User {
-        User::new(
-            self.node.clone(),
-            &self.spec.id,
-            wallet.clone(),
-            &self.spec.min_gas_prices,
-        )
+        User::new(self.node.clone(), &self.spec.id, wallet.clone(), &self.spec.min_gas_prices)
     }
 
     /// The newest height.

@@ -93,10 +93,7 @@ impl ChainSpec {
                 ("/app_state/mint/minter/inflation", json!("0.000000000000000000")),
                 ("/app_state/mint/params/inflation_max", json!("0.000000000000000000")),
                 ("/app_state/mint/params/inflation_min", json!("0.000000000000000000")),
-                (
-                    "/app_state/mint/params/inflation_rate_change",
-                    json!("0.000000000000000000"),
-                ),
+                ("/app_state/mint/params/inflation_rate_change", json!("0.000000000000000000")),
             ]
             .map(|(pointer, value)| (pointer.to_owned(), value))
             .to_vec(),
@@ -108,10 +105,7 @@ impl ChainSpec {
     /// Funds an account at genesis.
     #[must_use]
     pub fn wallet(mut self, wallet: Wallet, coins: &[(&str, u128)]) -> Self {
-        let coins = coins
-            .iter()
-            .map(|(denom, amount)| ((*denom).to_owned(), *amount))
-            .collect();
+        let coins = coins.iter().map(|(denom, amount)| ((*denom).to_owned(), *amount)).collect();
         self.wallets.push((wallet, coins));
         self
     }
@@ -140,10 +134,7 @@ impl ChainSpec {
     #[must_use]
     pub fn voting_seconds(self, seconds: u64) -> Self {
         self.genesis("/app_state/gov/params/voting_period", json!(format!("{seconds}s")))
-            .genesis(
-                "/app_state/gov/params/expedited_voting_period",
-                json!(format!("{}s", (seconds / 2).max(1))),
-            )
+            .genesis("/app_state/gov/params/expedited_voting_period", json!(format!("{}s", (seconds / 2).max(1))))
     }
 
     /// The most calls the node takes in one JSON-RPC batch.

@@ -20,45 +20,22 @@ pub(super) struct Signing<'a> {
 }
 
 pub(super) fn any<M: Message>(type_url: &str, message: &M) -> Any {
-    Any {
-        type_url: type_url.to_owned(),
-        value: message.encode_to_vec(),
-    }
+    Any { type_url: type_url.to_owned(), value: message.encode_to_vec() }
 }
 
 /// Signs and encodes a transaction.
 pub(super) fn sign(wallet: &Wallet, messages: Vec<Any>, signing: Signing<'_>) -> TxRaw {
-    let body = TxBody {
-        messages,
-        ..TxBody::default()
-    };
-    let public_key = any(
-        "/cosmos.crypto.secp256k1.PubKey",
-        &PubKey {
-            key: wallet.public_key(),
-        },
-    );
-    let mode = ModeInfo {
-        sum: Some(Sum::Single(Single {
-            mode: SignMode::Direct.into(),
-        })),
-    };
-    let signer = SignerInfo {
-        public_key: Some(public_key),
-        mode_info: Some(mode),
-        sequence: signing.sequence,
-    };
+    let body = TxBody { messages, ..TxBody::default() };
+    let public_key = any("/cosmos.crypto.secp256k1.PubKey", &PubKey { key: wallet.public_key() });
+    let mode = ModeInfo { sum: Some(Sum::Single(Single { mode: SignMode::Direct.into() })) };
+    let signer = SignerInfo { public_key: Some(public_key), mode_info: Some(mode), sequence: signing.sequence };
     let fee = Fee {
         amount: signing.fee.into_iter().collect(),
         gas_limit: signing.gas,
         payer: String::new(),
         granter: String::new(),
     };
-    let auth = AuthInfo {
-        signer_infos: vec![signer],
-        fee: Some(fee),
-        ..AuthInfo::default()
-    };
+    let auth = AuthInfo { signer_infos: vec![signer], fee: Some(fee), ..AuthInfo::default() };
     let doc = SignDoc {
         body_bytes: body.encode_to_vec(),
         auth_info_bytes: auth.encode_to_vec(),
@@ -66,9 +43,5 @@ pub(super) fn sign(wallet: &Wallet, messages: Vec<Any>, signing: Signing<'_>) ->
         account_number: signing.account_number,
     };
     let signature = wallet.sign(&doc.encode_to_vec());
-    TxRaw {
-        body_bytes: doc.body_bytes,
-        auth_info_bytes: doc.auth_info_bytes,
-        signatures: vec![signature],
-    }
+    TxRaw { body_bytes: doc.body_bytes, auth_info_bytes: doc.auth_info_bytes, signatures: vec![signature] }
 }

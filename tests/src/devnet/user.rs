@@ -99,16 +99,10 @@ impl Transfer {
         let message = MsgTransfer {
             source_port: "transfer".to_owned(),
             source_channel: self.channel.clone(),
-            token: Some(Coin {
-                denom: self.denom.clone(),
-                amount: self.amount.to_string(),
-            }),
+            token: Some(Coin { denom: self.denom.clone(), amount: self.amount.to_string() }),
             sender: sender.to_owned(),
             receiver: self.receiver.clone(),
-            timeout_height: Some(Height {
-                revision_number,
-                revision_height,
-            }),
+            timeout_height: Some(Height { revision_number, revision_height }),
             timeout_timestamp: self.timeout_timestamp_ns,
             memo: self.memo.clone(),
         };
@@ -128,13 +122,7 @@ impl User {
     #[must_use]
     pub fn new(node: Node, chain_id: &str, wallet: Wallet, gas_price: &str) -> Self {
         let gas_price = GasPrice::parse(gas_price);
-        Self {
-            node,
-            chain_id: chain_id.to_owned(),
-            wallet,
-            gas_price,
-            account: Mutex::new(None),
-        }
+        Self { node, chain_id: chain_id.to_owned(), wallet, gas_price, account: Mutex::new(None) }
     }
 
     /// The account's address.
@@ -159,13 +147,7 @@ impl User {
             None => self.node.account(self.address()).await?,
         };
         let chain_id = &self.chain_id;
-        let signing = Signing {
-            chain_id,
-            account_number,
-            sequence,
-            gas,
-            fee: self.gas_price.fee(gas),
-        };
+        let signing = Signing { chain_id, account_number, sequence, gas, fee: self.gas_price.fee(gas) };
         let tx = sign(&self.wallet, messages, signing);
         let outcome = self.node.broadcast(&tx.encode_to_vec()).await;
         // After a refusal the sequence is read from the chain again.
@@ -190,10 +172,7 @@ impl User {
         let message = MsgSend {
             from_address: self.address().to_owned(),
             to_address: to.to_owned(),
-            amount: vec![Coin {
-                denom: denom.to_owned(),
-                amount: amount.to_string(),
-            }],
+            amount: vec![Coin { denom: denom.to_owned(), amount: amount.to_string() }],
         };
         self.execute(vec![any("/cosmos.bank.v1beta1.MsgSend", &message)]).await
     }
@@ -213,10 +192,7 @@ impl User {
     pub async fn burst(&self, transfers: &[Transfer]) -> Result<Vec<CommittedTx>, DevnetError> {
         let mut hashes = Vec::new();
         for batch in transfers.chunks(limits::MESSAGES_PER_TX) {
-            hashes.push(
-                self.submit(batch.iter().map(|t| t.message(self.address())).collect())
-                    .await?,
-            );
+            hashes.push(self.submit(batch.iter().map(|t| t.message(self.address())).collect()).await?);
         }
         let mut committed = Vec::new();
         for hash in hashes {
@@ -228,24 +204,16 @@ impl User {
 
 impl GasPrice {
     fn parse(text: &str) -> Self {
-        let split = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, denom) = text.split_at(split);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let millionths = format!("{whole}{fraction:0<6.6}").parse().unwrap_or(0);
-        Self {
-            millionths,
-            denom: denom.to_owned(),
-        }
+        Self { millionths, denom: denom.to_owned() }
     }
 
     fn fee(&self, gas: u64) -> Option<Coin> {
         let amount = (u128::from(gas) * self.millionths).div_ceil(1_000_000);
-        (amount > 0).then(|| Coin {
-            denom: self.denom.clone(),
-            amount: amount.to_string(),
-        })
+        (amount > 0).then(|| Coin { denom: self.denom.clone(), amount: amount.to_string() })
     }
 }
 

@@ -60,13 +60,7 @@ impl Wallet {
         let public = key.verifying_key().to_encoded_point(true);
         let address: [u8; 20] = Ripemd160::digest(Sha256::digest(public.as_bytes())).into();
         let bech32 = bech32_address(name, ACCOUNT_PREFIX, &address)?;
-        Ok(Self {
-            name: name.to_owned(),
-            mnemonic: words.to_owned(),
-            key,
-            address,
-            bech32,
-        })
+        Ok(Self { name: name.to_owned(), mnemonic: words.to_owned(), key, address, bech32 })
     }
 
     /// The wallet's name.
@@ -111,10 +105,7 @@ impl Wallet {
 
 impl std::fmt::Debug for Wallet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wallet")
-            .field("name", &self.name)
-            .field("address", &self.bech32)
-            .finish_non_exhaustive()
+        f.debug_struct("Wallet").field("name", &self.name).field("address", &self.bech32).finish_non_exhaustive()
     }
 }
 
@@ -124,10 +115,7 @@ fn bech32_address(name: &str, prefix: &str, address: &[u8]) -> Result<String, De
 }
 
 fn refused(name: &str, reason: impl ToString) -> DevnetError {
-    DevnetError::Wallet {
-        name: name.to_owned(),
-        reason: reason.to_string(),
-    }
+    DevnetError::Wallet { name: name.to_owned(), reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -152,9 +140,6 @@ mod tests {
     #[test]
     fn words_with_a_wrong_checksum_are_refused() {
         let words = "abandon ".repeat(11) + "abandon";
-        assert!(matches!(
-            Wallet::from_mnemonic("bad", &words),
-            Err(DevnetError::Wallet { .. })
-        ));
+        assert!(matches!(Wallet::from_mnemonic("bad", &words), Err(DevnetError::Wallet { .. })));
     }
 }

@@ -51,11 +51,7 @@ impl Call {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let unquoted = pairs.map(|(k, v)| (k.to_owned(), Value::from(v.replace("%22", "\"").trim_matches('"'))));
         let params: Map<String, Value> = unquoted.collect();
-        Self {
-            method: path.trim_matches('/').to_owned(),
-            params: params.into(),
-            id: Value::Null,
-        }
+        Self { method: path.trim_matches('/').to_owned(), params: params.into(), id: Value::Null }
     }
 }
 
@@ -76,29 +72,19 @@ impl When {
     /// Calls of this method; `broadcast_tx` stands for all three of that kind.
     #[must_use]
     pub fn method(method: &str) -> Self {
-        Self {
-            method: Some(method.to_owned()),
-            path: None,
-        }
+        Self { method: Some(method.to_owned()), path: None }
     }
 
     /// Queries of the application whose path holds this, for instance `store/ibc/key` or `/cosmos.tx`.
     #[must_use]
     pub fn query(path: &str) -> Self {
-        Self {
-            method: Some("abci_query".to_owned()),
-            path: Some(path.trim_start_matches('/').to_owned()),
-        }
+        Self { method: Some("abci_query".to_owned()), path: Some(path.trim_start_matches('/').to_owned()) }
     }
 
     pub(super) fn matches(&self, call: &Call) -> bool {
         let method = self.method.as_deref().is_none_or(|method| {
             call.method == method || method == "broadcast_tx" && call.method.starts_with("broadcast_tx_")
         });
-        method
-            && self
-                .path
-                .as_deref()
-                .is_none_or(|path| call.path().is_some_and(|asked| asked.contains(path)))
+        method && self.path.as_deref().is_none_or(|path| call.path().is_some_and(|asked| asked.contains(path)))
     }
 }

@@ -43,20 +43,14 @@ impl Fault {
     /// An HTTP status.
     #[must_use]
     pub fn status(code: u16) -> Self {
-        Self::Status {
-            code,
-            retry_after_seconds: None,
-        }
+        Self::Status { code, retry_after_seconds: None }
     }
 
     /// With a `Retry-After` header, if it is a status.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         match self {
-            Self::Status { code, .. } => Self::Status {
-                code,
-                retry_after_seconds: Some(seconds),
-            },
+            Self::Status { code, .. } => Self::Status { code, retry_after_seconds: Some(seconds) },
             other => other,
         }
     }
@@ -64,11 +58,7 @@ impl Fault {
     /// An error object as CometBFT sends for a failed call.
     #[must_use]
     pub fn rpc_error(code: i64, message: &str, data: &str) -> Self {
-        Self::RpcError {
-            code,
-            message: message.to_owned(),
-            data: data.to_owned(),
-        }
+        Self::RpcError { code, message: message.to_owned(), data: data.to_owned() }
     }
 
     /// Whether it concerns one call rather than the request it came in.

@@ -33,10 +33,7 @@ pub(super) async fn handle(Shared(state): Shared<Arc<State>>, request: Request) 
     };
     let (fault, answered) = judge(&state, &asked.calls);
     match fault {
-        Some(Fault::Status {
-            code,
-            retry_after_seconds,
-        }) => return refuse(code, retry_after_seconds),
+        Some(Fault::Status { code, retry_after_seconds }) => return refuse(code, retry_after_seconds),
         Some(Fault::Hang) => return std::future::pending().await,
         Some(Fault::Garbage) => return json_body(Body::from("\u{0}<html>not JSON{{{")),
         Some(Fault::Oversized(bytes)) => return json_body(oversized(bytes)),
@@ -65,10 +62,7 @@ struct Asked {
 
 impl Asked {
     fn uri(path: &str, query: &str) -> Self {
-        Self {
-            calls: vec![Call::from_uri(path, query)],
-            json: Vec::new(),
-        }
+        Self { calls: vec![Call::from_uri(path, query)], json: Vec::new() }
     }
 
     /// What can't be read is passed on as it is: the node's answer to it is the truth.
@@ -87,18 +81,11 @@ impl Asked {
 fn judge(state: &State, calls: &[Call]) -> (Option<Fault>, Vec<(usize, Value)>) {
     let mut inner = state.inner();
     let fault = inner.faults.for_request(calls);
-    let forwarded = !matches!(
-        fault,
-        Some(Fault::Status { .. } | Fault::Hang | Fault::Garbage | Fault::Oversized(_))
-    );
+    let forwarded = !matches!(fault, Some(Fault::Status { .. } | Fault::Hang | Fault::Garbage | Fault::Oversized(_)));
     inner.record.request();
     let mut answered = Vec::new();
     for (index, call) in calls.iter().enumerate() {
-        let answer = if forwarded {
-            inner.faults.for_call(call).map(|fault| answer_to(call, &fault))
-        } else {
-            None
-        };
+        let answer = if forwarded { inner.faults.for_call(call).map(|fault| answer_to(call, &fault)) } else { None };
         inner.record.call(call, forwarded && answer.is_none());
         answered.extend(answer.map(|answer| (index, answer)));
     }
@@ -111,10 +98,7 @@ fn answer_to(call: &Call, fault: &Fault) -> Value {
     if let Fault::RpcError { code, message, data } = fault {
         answer["error"] = json!({ "code": code, "message": message, "data": data });
     } else {
-        let tx = call
-            .param("tx")
-            .and_then(|text| BASE64.decode(text).ok())
-            .unwrap_or_default();
+        let tx = call.param("tx").and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
         let hash = hex::encode_upper(Sha256::digest(tx));
         answer["result"] = json!({ "code": 0, "data": "", "log": "", "codespace": "", "hash": hash });
     }
@@ -132,20 +116,10 @@ async fn pass_on(
     let mut answers: Vec<Value> = Vec::new();
     let mut status = StatusCode::OK;
     if answered.len() < asked.calls.len() || asked.calls.is_empty() {
-        let body = if answered.is_empty() {
-            body.clone()
-        } else {
-            without(asked, &answered)
-        };
+        let body = if answered.is_empty() { body.clone() } else { without(asked, &answered) };
         let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
-        let request = state
-            .http
-            .request(parts.method.clone(), format!("{}{target}", state.upstream));
-        let response = request
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body)
-            .send()
-            .await?;
+        let request = state.http.request(parts.method.clone(), format!("{}{target}", state.upstream));
+        let response = request.header(header::CONTENT_TYPE, "application/json").body(body).send().await?;
         status = response.status();
         let bytes = response.bytes().await?;
         let hooked = asked.calls.iter().any(|call| !state.hooks_for(call).is_empty());
@@ -183,11 +157,7 @@ fn spoil(state: &State, asked: &Asked, answer: &mut Value) {
 
 /// The request without the calls the proxy answers itself.
 fn without(asked: &Asked, answered: &[(usize, Value)]) -> Bytes {
-    let kept = asked
-        .json
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| answered.iter().all(|(taken, _)| taken != index));
+    let kept = asked.json.iter().enumerate().filter(|(index, _)| answered.iter().all(|(taken, _)| taken != index));
     let kept: Vec<Value> = kept.map(|(_, call)| call.clone()).collect();
     Bytes::from(Value::Array(kept).to_string())
 }
@@ -220,16 +190,11 @@ fn cut(answer: &Bytes, after: usize) -> Response {
     let broken = async {
         // The head must be on its way before the connection breaks, or the client sees no answer at all.
         tokio::time::sleep(limits::POLL_INTERVAL).await;
-        Err(std::io::Error::new(
-            std::io::ErrorKind::ConnectionReset,
-            "cut by the proxy",
-        ))
+        Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, "cut by the proxy"))
     };
     let body = Body::from_stream(stream::iter([Ok(head)]).chain(stream::once(broken)));
     let mut response = json_body(body);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, answer.len().into());
+    response.headers_mut().insert(header::CONTENT_LENGTH, answer.len().into());
     response
 }
 

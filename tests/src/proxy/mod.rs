@@ -79,21 +79,12 @@ impl State {
 
     /// The hooks for this call; they run outside the lock.
     fn hooks_for(&self, call: &Call) -> Vec<Hook> {
-        self.inner()
-            .hooks
-            .iter()
-            .filter(|(when, _)| when.matches(call))
-            .map(|(_, hook)| hook.clone())
-            .collect()
+        self.inner().hooks.iter().filter(|(when, _)| when.matches(call)).map(|(_, hook)| hook.clone()).collect()
     }
 
     /// Runs the hooks on a call's result. True if one changed it.
     fn tamper(&self, call: &Call, result: &mut serde_json::Value) -> bool {
-        let changed = self
-            .hooks_for(call)
-            .iter()
-            .filter(|hook| hook.apply(call, result))
-            .count();
+        let changed = self.hooks_for(call).iter().filter(|hook| hook.apply(call, result)).count();
         self.inner().tampered += u64::try_from(changed).unwrap_or(u64::MAX);
         changed > 0
     }
@@ -106,9 +97,7 @@ impl Proxy {
     /// [`DevnetError::Io`] if it can't listen.
     pub async fn start(upstream: &str) -> Result<Self, DevnetError> {
         let what = "listening on loopback";
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .map_err(DevnetError::io(what))?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(DevnetError::io(what))?;
         let address = listener.local_addr().map_err(DevnetError::io(what))?;
         let state = Arc::new(State {
             upstream: upstream.trim_end_matches('/').to_owned(),
@@ -116,9 +105,7 @@ impl Proxy {
             inner: Mutex::default(),
             control: watch::Sender::new(Control::default()),
         });
-        let app = axum::Router::new()
-            .fallback(http::handle)
-            .with_state(Arc::clone(&state));
+        let app = axum::Router::new().fallback(http::handle).with_state(Arc::clone(&state));
         let app = app.layer(axum::extract::DefaultBodyLimit::max(limits::MAX_BODY_BYTES));
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, app).await {
@@ -224,13 +211,7 @@ impl Proxy {
     /// The type URLs of all messages handed over so far, in order.
     #[must_use]
     pub fn broadcast_messages(&self) -> Vec<String> {
-        self.state
-            .inner()
-            .record
-            .broadcasts()
-            .iter()
-            .flat_map(Broadcast::message_types)
-            .collect()
+        self.state.inner().record.broadcasts().iter().flat_map(Broadcast::message_types).collect()
     }
 
     /// Starts counting anew.

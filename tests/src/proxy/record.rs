@@ -57,15 +57,8 @@ impl Record {
     pub(super) fn call(&mut self, call: &Call, forwarded: bool) {
         *self.calls.entry(call.method.clone()).or_default() += 1;
         if call.method.starts_with("broadcast_tx_") && self.broadcasts.len() < limits::RECORDED_BROADCASTS {
-            let tx = call
-                .param("tx")
-                .and_then(|text| BASE64.decode(text).ok())
-                .unwrap_or_default();
-            self.broadcasts.push(Broadcast {
-                method: call.method.clone(),
-                tx,
-                forwarded,
-            });
+            let tx = call.param("tx").and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
+            self.broadcasts.push(Broadcast { method: call.method.clone(), tx, forwarded });
         }
     }
 

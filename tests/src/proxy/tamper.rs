@@ -53,10 +53,7 @@ pub fn status_height(height: u64) -> Hook {
 pub fn status_height_off_by(blocks: i64) -> Hook {
     hook(move |_, result| {
         let height = result.pointer_mut("/sync_info/latest_block_height");
-        let moved = height
-            .as_ref()
-            .and_then(|h| h.as_str()?.parse::<i64>().ok())
-            .map(|h| (h + blocks).max(1));
+        let moved = height.as_ref().and_then(|h| h.as_str()?.parse::<i64>().ok()).map(|h| (h + blocks).max(1));
         moved.is_some_and(|moved| replace(height, json!(moved.to_string())))
     })
 }
@@ -96,10 +93,7 @@ pub fn drop_value() -> Hook {
 pub fn response_height_off_by(blocks: i64) -> Hook {
     hook(move |_, result| {
         let height = result.pointer_mut("/response/height");
-        let moved = height
-            .as_ref()
-            .and_then(|h| h.as_str()?.parse::<i64>().ok())
-            .map(|h| h + blocks);
+        let moved = height.as_ref().and_then(|h| h.as_str()?.parse::<i64>().ok()).map(|h| h + blocks);
         moved.is_some_and(|moved| replace(height, json!(moved.to_string())))
     })
 }
@@ -108,9 +102,7 @@ pub fn response_height_off_by(blocks: i64) -> Hook {
 #[must_use]
 pub fn flip_signature() -> Hook {
     hook(|_, result| {
-        let signatures = result
-            .pointer_mut("/signed_header/commit/signatures")
-            .and_then(Value::as_array_mut);
+        let signatures = result.pointer_mut("/signed_header/commit/signatures").and_then(Value::as_array_mut);
         let signed = signatures.and_then(|all| all.iter_mut().find(|s| !s["signature"].is_null()));
         flip(signed.and_then(|s| s.get_mut("signature")), Encoding::Base64)
     })
@@ -181,10 +173,7 @@ impl PhantomPacket {
     pub fn event(&self) -> Value {
         let attributes = [
             ("packet_data_hex", hex::encode(&self.data)),
-            (
-                "packet_timeout_height",
-                format!("{}-{}", self.timeout_height.0, self.timeout_height.1),
-            ),
+            ("packet_timeout_height", format!("{}-{}", self.timeout_height.0, self.timeout_height.1)),
             ("packet_timeout_timestamp", self.timeout_timestamp_ns.to_string()),
             ("packet_sequence", self.sequence.to_string()),
             ("packet_src_port", self.source.0.clone()),
@@ -196,10 +185,8 @@ impl PhantomPacket {
             ("connection_id", self.connection.clone()),
             ("msg_index", "0".to_owned()),
         ];
-        let attributes: Vec<Value> = attributes
-            .iter()
-            .map(|(key, value)| json!({ "key": key, "value": value, "index": true }))
-            .collect();
+        let attributes: Vec<Value> =
+            attributes.iter().map(|(key, value)| json!({ "key": key, "value": value, "index": true })).collect();
         json!({ "type": "send_packet", "attributes": attributes })
     }
 }
@@ -272,11 +259,7 @@ mod tests {
     use super::*;
 
     fn call() -> Call {
-        Call {
-            method: "any".to_owned(),
-            params: json!({}),
-            id: json!(1),
-        }
+        Call { method: "any".to_owned(), params: json!({}), id: json!(1) }
     }
 
     #[test]
