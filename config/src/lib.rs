@@ -87,8 +87,17 @@ pub fn layered(
     }
     let layers = environment::layers(variables, overrides);
     let source = source::Source::new(file_name, text, layers.iter().map(|layer| layer.origin.clone()).collect());
-    let file = structure::read(&source, &layers).map_err(|problems| source.invalid(problems))?;
-    validate::settings(&source, &file).map_err(|problems| source.invalid(problems))
+    let (file, mut problems) = structure::read(&source, &layers);
+    match validate::settings(&source, &file) {
+        Ok(settings) if problems.is_empty() => return Ok(settings),
+        Ok(_) => {}
+        // What could not be read is not also missing.
+        Err(more) if !problems.is_empty() => {
+            problems.extend(more.into_iter().filter(|p| !matches!(p.kind, Kind::Missing | Kind::Unresolved)));
+        }
+        Err(all) => problems = all,
+    }
+    Err(source.invalid(problems))
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

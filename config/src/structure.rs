@@ -17,8 +17,12 @@ use crate::written;
 /// Where the examples in messages come from.
 const EXAMPLE: &str = include_str!("../examples/two-chains.toml");
 
-pub(crate) fn read(source: &Source<'_>, layers: &[Layer]) -> Result<written::File, Vec<Problem>> {
-    let root = DeTable::parse(source.text()).map_err(|e| vec![syntax(source, &e)])?;
+/// The file without what could not be read, and what was wrong with that.
+pub(crate) fn read(source: &Source<'_>, layers: &[Layer]) -> (written::File, Vec<Problem>) {
+    let root = match DeTable::parse(source.text()) {
+        Ok(root) => root,
+        Err(error) => return (written::File::default(), vec![syntax(source, &error)]),
+    };
     let whole = root.span();
     let mut root: DeTable<'_> = root.into_inner();
     let mut problems = Vec::new();
@@ -29,8 +33,7 @@ pub(crate) fn read(source: &Source<'_>, layers: &[Layer]) -> Result<written::Fil
     while problems.len() < limits::PROBLEMS {
         let tree = Spanned::new(whole.clone(), DeValue::Table(root.clone()));
         let error = match written::File::deserialize(ValueDeserializer::from(tree)) {
-            Ok(file) if problems.is_empty() => return Ok(file),
-            Ok(_) => break,
+            Ok(file) => return (file, problems),
             Err(error) => error,
         };
         let range = error.span().unwrap_or(whole.clone());
@@ -52,7 +55,7 @@ pub(crate) fn read(source: &Source<'_>, layers: &[Layer]) -> Result<written::Fil
             break;
         }
     }
-    Err(problems)
+    (written::File::default(), problems)
 }
 
 fn syntax(source: &Source<'_>, error: &toml::de::Error) -> Problem {
@@ -212,7 +215,10 @@ fn line_of(section: &str, key: &str) -> Option<String> {
             if here == [section, key].join(".").trim_start_matches('.') {
                 let bracketed = line.split('#').next().unwrap_or_default().trim();
                 let first = lines.clone().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
-                return Some(format!("{bracketed} and below it {}", first.split(" #").next().unwrap_or_default().trim()));
+                return Some(format!(
+                    "{bracketed} and below it {}",
+                    first.split(" #").next().unwrap_or_default().trim()
+                ));
             }
         }
         let bare = line.trim_start_matches(['#', ' ']);

@@ -77,9 +77,7 @@ fn writing_the_same_ids_again_changes_nothing_and_new_ones_replace_the_old() {
     assert_eq!(edited(&once, &full()), once);
     assert_eq!(edited(&once, &PathIds::default()), once);
     let other = PathIds { a: end(7, 1), ..PathIds::default() };
-    assert_snapshot!(changed(&once, &edited(&once, &other)), @r#"
-    a = { chain = "sim-a-1", client = "07-tendermint-7", connection = "connection-1" }                     # `relayer path create a-b` adds the ids it makes to these lines
-    "#);
+    assert_snapshot!(changed(&once, &edited(&once, &other)), @r#"a = { chain = "sim-a-1", client = "07-tendermint-7", connection = "connection-1" }                     # `relayer path create a-b` adds the ids it makes to these lines"#);
 }
 
 #[test]
