@@ -29,17 +29,11 @@ pub struct Call {
 impl Call {
     /// A read of this weight.
     pub const fn read(weight: u64) -> Self {
-        Self {
-            weight,
-            kind: CallKind::Read,
-        }
+        Self { weight, kind: CallKind::Read }
     }
     /// A broadcast of this weight.
     pub const fn broadcast(weight: u64) -> Self {
-        Self {
-            weight,
-            kind: CallKind::Broadcast,
-        }
+        Self { weight, kind: CallKind::Broadcast }
     }
 }
 
@@ -87,7 +81,7 @@ pub enum Admission {
     Now(Permit),
     /// Not before `refusal.not_before`.
     NotBefore(Refusal),
-    /// All places are taken: ask again when a permit of this limiter is dropped.
+    /// All places in flight, or all half-open probes, are taken: ask again when a permit of this limiter is dropped.
     Busy,
     /// No wait will help: split the call.
     Never(Never),

@@ -35,11 +35,7 @@ pub struct Permit {
 
 impl Permit {
     pub(crate) fn new(shared: Arc<Shared>, kind: CallKind, reservation: Reservation, ticket: Ticket) -> Self {
-        Self {
-            shared,
-            kind,
-            hold: Hold::Reserved(reservation, ticket),
-        }
+        Self { shared, kind, hold: Hold::Reserved(reservation, ticket) }
     }
 
     /// The call leaves now.
@@ -72,9 +68,6 @@ impl Drop for Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("kind", &self.kind)
-            .field("hold", &self.hold)
-            .finish_non_exhaustive()
+        f.debug_struct("Permit").field("kind", &self.kind).field("hold", &self.hold).finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use limiter_core::Time;
-use limiter_core::breaker::{Breaker, Settings as BreakerSettings, Ticket};
+use limiter_core::breaker::{Breaker, Settings as BreakerSettings, State as BreakerState, Ticket};
 use limiter_core::bucket::{Bucket, Decision, Rate};
 use limiter_core::concurrency::Concurrency;
 
@@ -26,12 +26,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            rate_per_second: 200,
-            burst: 400,
-            in_flight: 16,
-            breaker: BreakerSettings::default(),
-        }
+        Self { rate_per_second: 200, burst: 400, in_flight: 16, breaker: BreakerSettings::default() }
     }
 }
 
@@ -67,7 +62,9 @@ impl Limiter {
     pub fn check(&self, now: Time, call: &Call) -> Admission {
         let mut state = self.0.lock();
         if let Some(refusal) = state.refusal(now, call) {
-            return Admission::NotBefore(refusal);
+            // Half-open, all probes out: their permits' end is the time to come back, not the lease of one that got lost.
+            let probing = refusal.level == Level::Breaker && state.breaker.state(now) == BreakerState::HalfOpen;
+            return if probing { Admission::Busy } else { Admission::NotBefore(refusal) };
         }
         if !state.concurrency.has_room() {
             return Admission::Busy;
@@ -75,10 +72,7 @@ impl Limiter {
         let reservation = match state.bucket.decide(now, call.weight) {
             Decision::Now(reservation) => reservation,
             Decision::NotBefore(not_before) => {
-                return Admission::NotBefore(Refusal {
-                    level: Level::Rate,
-                    not_before,
-                });
+                return Admission::NotBefore(Refusal { level: Level::Rate, not_before });
             }
             Decision::Never(why) => return Admission::Never(why),
         };
@@ -94,10 +88,7 @@ impl Limiter {
             }
             Err(not_before) => {
                 state.bucket.refund(reservation);
-                Admission::NotBefore(Refusal {
-                    level: Level::Breaker,
-                    not_before,
-                })
+                Admission::NotBefore(Refusal { level: Level::Breaker, not_before })
             }
         }
     }
@@ -107,10 +98,7 @@ impl Limiter {
         let state = self.0.lock();
         state.refusal(now, &Call { weight: 1, kind }).or_else(|| {
             let not_before = state.bucket.peek(now, 1).ok().flatten()?;
-            Some(Refusal {
-                level: Level::Rate,
-                not_before,
-            })
+            Some(Refusal { level: Level::Rate, not_before })
         })
     }
 
@@ -141,22 +129,13 @@ impl State {
     /// Everything but tokens and places, cheapest and longest-lasting first.
     fn refusal(&self, now: Time, call: &Call) -> Option<Refusal> {
         if let Some(not_before) = self.breaker.peek(now) {
-            return Some(Refusal {
-                level: Level::Breaker,
-                not_before,
-            });
+            return Some(Refusal { level: Level::Breaker, not_before });
         }
         if let Some(not_before) = self.bucket.held_until(now) {
-            return Some(Refusal {
-                level: Level::HoldOff,
-                not_before,
-            });
+            return Some(Refusal { level: Level::HoldOff, not_before });
         }
         let held = self.broadcasts_held_until;
-        (call.kind == CallKind::Broadcast && held > now).then_some(Refusal {
-            level: Level::Mempool,
-            not_before: held,
-        })
+        (call.kind == CallKind::Broadcast && held > now).then_some(Refusal { level: Level::Mempool, not_before: held })
     }
 }
 
@@ -179,9 +158,7 @@ impl Shared {
         match outcome {
             Outcome::Throttled { retry_after } => {
                 let doubled = THROTTLE_PAUSE.saturating_mul(1 << state.throttles_in_a_row.min(10));
-                let pause = retry_after
-                    .unwrap_or(doubled.min(THROTTLE_PAUSE_MAX))
-                    .min(RETRY_AFTER_MAX);
+                let pause = retry_after.unwrap_or(doubled.min(THROTTLE_PAUSE_MAX)).min(RETRY_AFTER_MAX);
                 state.throttles_in_a_row = state.throttles_in_a_row.saturating_add(1);
                 state.bucket.hold_off(now.after(pause));
             }
@@ -212,12 +189,7 @@ mod tests {
     use super::*;
 
     fn limiter(rate_per_second: u64, burst: u64, in_flight: u32) -> Limiter {
-        Limiter::new(Settings {
-            rate_per_second,
-            burst,
-            in_flight,
-            ..Settings::default()
-        })
+        Limiter::new(Settings { rate_per_second, burst, in_flight, ..Settings::default() })
     }
     fn ms(n: u64) -> Time {
         Time::ZERO.after(Duration::from_millis(n))
@@ -254,13 +226,7 @@ mod tests {
         let retry_after = Some(Duration::from_secs(2));
         go(&limiter, ms(0), &Call::read(1)).outcome(ms(0), Outcome::Throttled { retry_after });
         let refusal = refused(&limiter, ms(1_999), &Call::broadcast(1));
-        assert_eq!(
-            refusal,
-            Refusal {
-                level: Level::HoldOff,
-                not_before: ms(2_000)
-            }
-        );
+        assert_eq!(refusal, Refusal { level: Level::HoldOff, not_before: ms(2_000) });
         let for_ever = Some(Duration::MAX);
         go(&limiter, ms(2_000), &Call::read(1)).outcome(ms(2_000), Outcome::Throttled { retry_after: for_ever });
         assert_eq!(refused(&limiter, ms(2_001), &Call::read(1)).not_before, ms(602_000));
@@ -294,22 +260,13 @@ mod tests {
         for _ in 0..5 {
             go(&limiter, ms(0), &Call::read(1)).outcome(ms(0), Outcome::Failed);
         }
-        assert_eq!(
-            refused(&limiter, ms(0), &Call::read(1)),
-            Refusal {
-                level: Level::Breaker,
-                not_before: ms(1_000)
-            }
-        );
+        assert_eq!(refused(&limiter, ms(0), &Call::read(1)), Refusal { level: Level::Breaker, not_before: ms(1_000) });
         let mut probe = go(&limiter, ms(1_000), &Call::read(1));
         probe.sent();
-        assert_eq!(refused(&limiter, ms(1_000), &Call::read(1)).level, Level::Breaker);
+        assert!(matches!(limiter.check(ms(1_000), &Call::read(1)), Admission::Busy));
         drop(probe);
         go(&limiter, ms(1_000), &Call::read(1)).outcome(ms(1_000), Outcome::Answered);
-        assert_eq!(
-            limiter.snapshot(ms(1_000)).breaker,
-            limiter_core::breaker::State::Closed
-        );
+        assert_eq!(limiter.snapshot(ms(1_000)).breaker, BreakerState::Closed);
     }
 
     #[test]

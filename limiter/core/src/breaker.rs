@@ -105,19 +105,9 @@ struct Lease {
 
 #[derive(Debug, Clone)]
 enum Inner {
-    Closed {
-        current: Half,
-        previous: Half,
-        half_ends: Time,
-        in_a_row: u32,
-    },
-    Open {
-        until: Time,
-    },
-    HalfOpen {
-        leases: [Option<Lease>; PROBES],
-        passed: usize,
-    },
+    Closed { current: Half, previous: Half, half_ends: Time, in_a_row: u32 },
+    Open { until: Time },
+    HalfOpen { leases: [Option<Lease>; PROBES], passed: usize },
 }
 
 /// The breaker. See the module's diagram.
@@ -134,17 +124,8 @@ pub struct Breaker {
 impl Breaker {
     /// Closed, with `probes` clamped to 1..=[`PROBES`].
     pub fn new(settings: Settings) -> Self {
-        let settings = Settings {
-            probes: settings.probes.clamp(1, PROBES),
-            ..settings
-        };
-        Self {
-            settings,
-            inner: closed(),
-            period: 0,
-            next_lease: 0,
-            relapses: 0,
-        }
+        let settings = Settings { probes: settings.probes.clamp(1, PROBES), ..settings };
+        Self { settings, inner: closed(), period: 0, next_lease: 0, relapses: 0 }
     }
 
     /// The state at `now`; an open breaker whose time is over counts as half-open.
@@ -178,10 +159,7 @@ impl Breaker {
             return Err(at);
         }
         if matches!(self.inner, Inner::Open { .. }) {
-            self.enter(Inner::HalfOpen {
-                leases: [None; PROBES],
-                passed: 0,
-            });
+            self.enter(Inner::HalfOpen { leases: [None; PROBES], passed: 0 });
         }
         let (period, id) = (self.period, self.next_lease);
         let Inner::HalfOpen { leases, .. } = &mut self.inner else {
@@ -192,10 +170,7 @@ impl Breaker {
         for (slot, lease) in leases.iter_mut().enumerate() {
             if lease.is_none_or(|lease| lease.until <= now) {
                 *lease = Some(Lease { id, until });
-                return Ok(Ticket {
-                    period,
-                    probe: Some((slot, id)),
-                });
+                return Ok(Ticket { period, probe: Some((slot, id)) });
             }
         }
         // Not reached: peek saw fewer leases than `probes`, and `probes` slots fit the array.
@@ -270,11 +245,7 @@ impl Breaker {
 
     fn open(&mut self, now: Time) {
         let factor = 1u32.checked_shl(self.relapses.min(OPEN_DOUBLINGS)).unwrap_or(1);
-        let span = self
-            .settings
-            .open_for
-            .saturating_mul(factor)
-            .min(self.settings.open_max);
+        let span = self.settings.open_for.saturating_mul(factor).min(self.settings.open_max);
         self.enter(Inner::Open { until: now.after(span) });
     }
 
@@ -286,13 +257,7 @@ impl Breaker {
     /// Counts one call and answers with the sums of the interval.
     fn count(&mut self, now: Time, errors_more: u32) -> Half {
         let half_span = Duration::from_nanos(span_nanos(self.settings.interval).div_ceil(2).max(1));
-        let Inner::Closed {
-            current,
-            previous,
-            half_ends,
-            ..
-        } = &mut self.inner
-        else {
+        let Inner::Closed { current, previous, half_ends, .. } = &mut self.inner else {
             return Half::default();
         };
         if now >= *half_ends {
@@ -300,11 +265,7 @@ impl Breaker {
             let stale = now >= half_ends.after(half_span);
             *previous = if stale { Half::default() } else { *current };
             *current = Half::default();
-            *half_ends = if stale {
-                now.after(half_span)
-            } else {
-                half_ends.after(half_span)
-            };
+            *half_ends = if stale { now.after(half_span) } else { half_ends.after(half_span) };
         }
         current.calls = current.calls.saturating_add(1);
         current.errors = current.errors.saturating_add(errors_more);
@@ -316,12 +277,7 @@ impl Breaker {
 }
 
 fn closed() -> Inner {
-    Inner::Closed {
-        current: Half::default(),
-        previous: Half::default(),
-        half_ends: Time::ZERO,
-        in_a_row: 0,
-    }
+    Inner::Closed { current: Half::default(), previous: Half::default(), half_ends: Time::ZERO, in_a_row: 0 }
 }
 
 /// Frees the ticket's slot if it still holds it.
@@ -349,10 +305,7 @@ mod tests {
         Time::from_nanos(seconds * SECOND)
     }
     fn breaker(probes: usize) -> Breaker {
-        Breaker::new(Settings {
-            probes,
-            ..Settings::default()
-        })
+        Breaker::new(Settings { probes, ..Settings::default() })
     }
     fn fail(breaker: &mut Breaker, now: Time) {
         let ticket = breaker.admit(now).unwrap();
@@ -383,10 +336,7 @@ mod tests {
 
     #[test]
     fn a_share_of_errors_opens_it_only_with_enough_requests() {
-        let settings = Settings {
-            consecutive_errors: 0,
-            ..Settings::default()
-        };
+        let settings = Settings { consecutive_errors: 0, ..Settings::default() };
         let mut breaker = Breaker::new(settings);
         (0..19).for_each(|_| fail(&mut breaker, at(0)));
         assert_eq!(breaker.state(at(0)), State::Closed);
@@ -396,10 +346,7 @@ mod tests {
 
     #[test]
     fn errors_older_than_the_interval_are_forgotten() {
-        let mut breaker = Breaker::new(Settings {
-            consecutive_errors: 0,
-            ..Settings::default()
-        });
+        let mut breaker = Breaker::new(Settings { consecutive_errors: 0, ..Settings::default() });
         (0..19).for_each(|_| fail(&mut breaker, at(0)));
         (0..19).for_each(|_| succeed(&mut breaker, at(11)));
         fail(&mut breaker, at(11));

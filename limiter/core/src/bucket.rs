@@ -25,10 +25,7 @@ pub struct Rate {
 impl Rate {
     /// `tokens` every `period`; clamped to [`limits::RATE_TOKENS`] and [`limits::RATE_PERIOD`], a zero period counts as 1 ns.
     pub fn new(tokens: u64, period: Duration) -> Self {
-        Self {
-            tokens: tokens.min(limits::RATE_TOKENS),
-            period_ns: span_nanos(period.min(limits::RATE_PERIOD)).max(1),
-        }
+        Self { tokens: tokens.min(limits::RATE_TOKENS), period_ns: span_nanos(period.min(limits::RATE_PERIOD)).max(1) }
     }
     /// `tokens` a second.
     pub fn per_second(tokens: u64) -> Self {
@@ -99,14 +96,7 @@ pub struct Bucket {
 impl Bucket {
     /// A full bucket.
     pub fn new(rate: Rate, burst: u64) -> Self {
-        Self {
-            rate,
-            burst: burst.min(limits::BURST),
-            tat: 0,
-            held_until: Time::ZERO,
-            last: Time::ZERO,
-            taken: 0,
-        }
+        Self { rate, burst: burst.min(limits::BURST), tat: 0, held_until: Time::ZERO, last: Time::ZERO, taken: 0 }
     }
 
     /// Capacity.
@@ -117,20 +107,14 @@ impl Bucket {
     /// When `n` tokens can be had, without taking them: `Ok(None)` is now.
     pub fn peek(&self, now: Time, n: u64) -> Result<Option<Time>, Never> {
         if n > self.burst {
-            return Err(Never::LargerThanBurst {
-                asked: n,
-                burst: self.burst,
-            });
+            return Err(Never::LargerThanBurst { asked: n, burst: self.burst });
         }
         let reach = self.ticks(now).saturating_add(self.cost(self.burst));
         let wanted = self.tat.max(self.ticks(now)).saturating_add(self.cost(n));
         let mut at = now.max(self.held_until);
         if wanted > reach {
             // First ns at which ticks(t) + burst reaches tat + n.
-            let ticks = self
-                .tat
-                .saturating_add(self.cost(n))
-                .saturating_sub(self.cost(self.burst));
+            let ticks = self.tat.saturating_add(self.cost(n)).saturating_sub(self.cost(self.burst));
             let nanos = match u128::from(self.rate.tokens) {
                 0 => return Err(Never::NoRate),
                 tokens => ticks.div_ceil(tokens),
@@ -150,11 +134,7 @@ impl Bucket {
                 self.tat = self.tat.max(self.ticks(now)).saturating_add(self.cost(n));
                 self.last = self.last.max(now);
                 self.taken = self.taken.wrapping_add(n);
-                Decision::Now(Reservation {
-                    tokens: n,
-                    tat_before,
-                    taken_after: self.taken,
-                })
+                Decision::Now(Reservation { tokens: n, tat_before, taken_after: self.taken })
             }
         }
     }
@@ -167,10 +147,7 @@ impl Bucket {
         let taken_since = self.taken.wrapping_sub(reservation.taken_after);
         let without = match taken_since {
             0 => reservation.tat_before,
-            since => reservation
-                .tat_before
-                .max(self.ticks(self.last))
-                .saturating_add(self.cost(since)),
+            since => reservation.tat_before.max(self.ticks(self.last)).saturating_add(self.cost(since)),
         };
         self.tat = self.tat.min(without);
     }
@@ -216,9 +193,8 @@ mod tests {
     fn at_100_a_second_asked_every_millisecond_no_fraction_is_lost() {
         // A refill that truncates rate * elapsed admitted 72 of 350 here.
         let mut bucket = Bucket::new(Rate::per_second(100), 50);
-        let admitted = (0..3_000u64)
-            .filter(|ms| matches!(bucket.decide(at(ms * 1_000_000), 1), Decision::Now(_)))
-            .count();
+        let admitted =
+            (0..3_000u64).filter(|ms| matches!(bucket.decide(at(ms * 1_000_000), 1), Decision::Now(_))).count();
         assert_eq!(admitted, 50 + 299); // t = 2.999 s: 299.9 tokens dripped in
     }
 
@@ -240,9 +216,7 @@ mod tests {
     fn a_refusal_says_the_first_instant_that_works() {
         let mut bucket = Bucket::new(Rate::per_second(7), 10);
         assert!(matches!(bucket.decide(at(5), 10), Decision::Now(_)));
-        let Decision::NotBefore(t) = bucket.decide(at(6), 3) else {
-            panic!("admitted")
-        };
+        let Decision::NotBefore(t) = bucket.decide(at(6), 3) else { panic!("admitted") };
         assert_eq!(bucket.decide(at(t.as_nanos() - 1), 3), Decision::NotBefore(t));
         assert!(matches!(bucket.decide(t, 3), Decision::Now(_)));
     }
@@ -250,10 +224,7 @@ mod tests {
     #[test]
     fn more_than_the_burst_and_a_zero_rate_are_never() {
         let mut bucket = Bucket::new(Rate::per_second(5), 4);
-        assert_eq!(
-            bucket.decide(at(0), 5),
-            Decision::Never(Never::LargerThanBurst { asked: 5, burst: 4 })
-        );
+        assert_eq!(bucket.decide(at(0), 5), Decision::Never(Never::LargerThanBurst { asked: 5, burst: 4 }));
         let mut dry = Bucket::new(Rate::per_second(0), 1);
         assert!(matches!(dry.decide(at(0), 1), Decision::Now(_)));
         assert_eq!(dry.decide(at(u64::MAX), 1), Decision::Never(Never::NoRate));
@@ -272,9 +243,7 @@ mod tests {
     fn a_late_refund_does_not_keep_what_dripped_in_meanwhile() {
         // Full bucket of 10 at 1 a ns; A takes 10 at 0, B takes 5 at 5, then A is refunded: 5 are left, not 10.
         let mut bucket = Bucket::new(Rate::new(1, Duration::from_nanos(1)), 10);
-        let Decision::Now(a) = bucket.decide(at(0), 10) else {
-            panic!("refused")
-        };
+        let Decision::Now(a) = bucket.decide(at(0), 10) else { panic!("refused") };
         assert!(matches!(bucket.decide(at(5), 5), Decision::Now(_)));
         bucket.refund(a);
         assert_eq!(bucket.tokens(at(5)), 5);
@@ -285,9 +254,7 @@ mod tests {
         let mut bucket = Bucket::new(Rate::per_second(1), 10);
         assert!(matches!(bucket.decide(at(7), 3), Decision::Now(_)));
         let before = bucket.tokens(at(7));
-        let Decision::Now(taken) = bucket.decide(at(7), 4) else {
-            panic!("refused")
-        };
+        let Decision::Now(taken) = bucket.decide(at(7), 4) else { panic!("refused") };
         assert_eq!(bucket.tokens(at(7)), before - 4);
         bucket.refund(taken);
         assert_eq!(bucket.tokens(at(7)), before);
@@ -316,7 +283,7 @@ mod tests {
             }
             for (i, (start, _)) in kept.iter().enumerate() {
                 let mut sum = 0u64;
-                for (end, n) in &kept[i..] {
+                for (end, n) in kept.iter().skip(i) {
                     sum += n;
                     // sum <= burst + (end - start) * tokens / period, without division
                     prop_assert!(sum * period <= burst * period + (end - start) * tokens);

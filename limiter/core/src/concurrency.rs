@@ -10,10 +10,7 @@ pub struct Concurrency {
 impl Concurrency {
     /// At most `max` at once; zero counts as one.
     pub fn new(max: u32) -> Self {
-        Self {
-            max: max.max(1),
-            in_flight: 0,
-        }
+        Self { max: max.max(1), in_flight: 0 }
     }
     /// Is there room for one more?
     pub fn has_room(&self) -> bool {

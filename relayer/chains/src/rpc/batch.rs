@@ -49,10 +49,7 @@ pub(crate) async fn batch(
             Err(error) => {
                 for slot in chunk {
                     if let (Some(answer), Some(call)) = (answers.get_mut(slot), calls.get(slot)) {
-                        *answer = Some(Err(RpcError {
-                            method: call.method,
-                            ..error.clone()
-                        }));
+                        *answer = Some(Err(RpcError { method: call.method, ..error.clone() }));
                     }
                 }
             }
@@ -60,15 +57,8 @@ pub(crate) async fn batch(
                 for (slot, reply) in chunk.into_iter().zip(replies) {
                     if let (Some(answer), Some(call)) = (answers.get_mut(slot), calls.get(slot)) {
                         *answer = Some(match reply {
-                            Ok(result) => Ok(Answer {
-                                result,
-                                endpoint: endpoint.clone(),
-                            }),
-                            Err(no) => Err(RpcError::new(
-                                classify::one(no, call.kind),
-                                call.method,
-                                Some(&endpoint),
-                            )),
+                            Ok(result) => Ok(Answer { result, endpoint: endpoint.clone() }),
+                            Err(no) => Err(RpcError::new(classify::one(no, call.kind), call.method, Some(&endpoint))),
                         });
                     }
                 }
@@ -82,18 +72,13 @@ pub(crate) async fn batch(
 fn chunks(stack: &Stack, calls: &[Call], slots: &[usize], scope: &Scope) -> Vec<Vec<usize>> {
     let members: Vec<&Call> = slots.iter().filter_map(|i| calls.get(*i)).collect();
     let order = stack.endpoints.order(&scope.route, kind(&members));
-    let (most, burst) = order.first().map_or((1, 1), |best| {
-        (u64::from(best.batch_calls()), best.limited.limiter.burst())
-    });
+    let (most, burst) =
+        order.first().map_or((1, 1), |best| (u64::from(best.batch_calls()), best.limited.limiter.burst()));
     tracing::trace!(method = method(&members), calls = slots.len(), most, "splitting");
     let mut chunks: Vec<Vec<usize>> = Vec::new();
     let (mut bytes, mut weight) = (0usize, 0u64);
     for (slot, call) in slots.iter().zip(members) {
-        let more = call
-            .method
-            .len()
-            .saturating_add(call.params.get().len())
-            .saturating_add(ENVELOPE_BYTES);
+        let more = call.method.len().saturating_add(call.params.get().len()).saturating_add(ENVELOPE_BYTES);
         bytes = bytes.saturating_add(more);
         weight = weight.saturating_add(u64::from(call.weight));
         match chunks.last_mut() {

@@ -19,10 +19,7 @@ pub(crate) fn replies(http: &HttpReply, first_id: u64, calls: usize) -> Result<V
     let status = http.status;
     let success = (200..300).contains(&status);
     if status == 429 || status == 503 && http.retry_after.is_some() {
-        return Err(RpcErrorKind::Throttled {
-            by: ThrottledBy::Status(status),
-            retry_after: http.retry_after,
-        });
+        return Err(RpcErrorKind::Throttled { by: ThrottledBy::Status(status), retry_after: http.retry_after });
     }
     if status == 413 && calls > 1 {
         return Err(RpcErrorKind::BatchTooLarge { max: None });
@@ -33,18 +30,13 @@ pub(crate) fn replies(http: &HttpReply, first_id: u64, calls: usize) -> Result<V
         // A single call refused with its own id beside an HTTP error status.
         Ok(Replies::Each(replies)) if calls == 1 && replies.iter().all(Result::is_err) => Ok(replies),
         Err(malformed) if success => Err(RpcErrorKind::Malformed(malformed)),
-        _ => Err(RpcErrorKind::Unavailable {
-            why: Unavailable::Status(status),
-            retry_after: http.retry_after,
-        }),
+        _ => Err(RpcErrorKind::Unavailable { why: Unavailable::Status(status), retry_after: http.retry_after }),
     }
 }
 
 fn whole(rejected: Rejected, calls: usize) -> RpcErrorKind {
     if calls > 1 && rejected.code == INVALID_REQUEST && says(&rejected, "batch") {
-        return RpcErrorKind::BatchTooLarge {
-            max: batch_maximum(&rejected),
-        };
+        return RpcErrorKind::BatchTooLarge { max: batch_maximum(&rejected) };
     }
     one(rejected, CallKind::Read)
 }
@@ -52,10 +44,7 @@ fn whole(rejected: Rejected, calls: usize) -> RpcErrorKind {
 /// One call's error.
 pub(crate) fn one(rejected: Rejected, kind: CallKind) -> RpcErrorKind {
     if THROTTLE_CODES.contains(&rejected.code) {
-        return RpcErrorKind::Throttled {
-            by: ThrottledBy::Code(rejected.code),
-            retry_after: None,
-        };
+        return RpcErrorKind::Throttled { by: ThrottledBy::Code(rejected.code), retry_after: None };
     }
     if kind == CallKind::Broadcast && rejected.code == INTERNAL_ERROR && says(&rejected, "mempool is full") {
         return RpcErrorKind::MempoolFull;
@@ -67,9 +56,7 @@ pub(crate) fn one(rejected: Rejected, kind: CallKind) -> RpcErrorKind {
 pub(crate) fn outcome<T>(result: &Result<T, RpcErrorKind>) -> Outcome {
     match result {
         Ok(_) => Outcome::Answered,
-        Err(RpcErrorKind::Throttled { retry_after, .. }) => Outcome::Throttled {
-            retry_after: *retry_after,
-        },
+        Err(RpcErrorKind::Throttled { retry_after, .. }) => Outcome::Throttled { retry_after: *retry_after },
         Err(RpcErrorKind::MempoolFull) => Outcome::MempoolFull,
         Err(RpcErrorKind::Rejected(_) | RpcErrorKind::BatchTooLarge { .. } | RpcErrorKind::Invalid(_)) => {
             Outcome::Answered
@@ -89,11 +76,7 @@ fn says(rejected: &Rejected, words: &str) -> bool {
 
 /// "batch request exceeds maximum (10) allowed number of requests"
 fn batch_maximum(rejected: &Rejected) -> Option<u32> {
-    let text = if rejected.data.contains('(') {
-        &rejected.data
-    } else {
-        &rejected.message
-    };
+    let text = if rejected.data.contains('(') { &rejected.data } else { &rejected.message };
     text.split_once('(')?.1.split_once(')')?.0.trim().parse().ok()
 }
 
@@ -104,18 +87,10 @@ mod tests {
     use super::*;
 
     fn http(status: u16, retry_after: Option<u64>, body: &str) -> HttpReply {
-        HttpReply {
-            status,
-            retry_after: retry_after.map(Duration::from_secs),
-            body: body.as_bytes().to_vec(),
-        }
+        HttpReply { status, retry_after: retry_after.map(Duration::from_secs), body: body.as_bytes().to_vec() }
     }
     fn rejected(code: i64, data: &str) -> Rejected {
-        Rejected {
-            code,
-            message: "Internal error".into(),
-            data: data.into(),
-        }
+        Rejected { code, message: "Internal error".into(), data: data.into() }
     }
 
     #[test]
@@ -123,24 +98,12 @@ mod tests {
         let throttled = replies(&http(429, Some(3), ""), 0, 1).unwrap_err();
         assert_eq!(
             throttled,
-            RpcErrorKind::Throttled {
-                by: ThrottledBy::Status(429),
-                retry_after: Some(Duration::from_secs(3))
-            }
+            RpcErrorKind::Throttled { by: ThrottledBy::Status(429), retry_after: Some(Duration::from_secs(3)) }
         );
-        assert!(matches!(
-            replies(&http(503, Some(1), ""), 0, 1),
-            Err(RpcErrorKind::Throttled { .. })
-        ));
+        assert!(matches!(replies(&http(503, Some(1), ""), 0, 1), Err(RpcErrorKind::Throttled { .. })));
         for status in [301, 401, 500, 502, 503] {
             let error = replies(&http(status, None, "<html>"), 0, 1).unwrap_err();
-            assert_eq!(
-                error,
-                RpcErrorKind::Unavailable {
-                    why: Unavailable::Status(status),
-                    retry_after: None
-                }
-            );
+            assert_eq!(error, RpcErrorKind::Unavailable { why: Unavailable::Status(status), retry_after: None });
             assert_eq!(outcome::<()>(&Err(error)), Outcome::Failed);
         }
     }
@@ -165,10 +128,7 @@ mod tests {
     #[test]
     fn gateways_throttle_codes_throttle() {
         for code in THROTTLE_CODES {
-            assert!(matches!(
-                one(rejected(code, ""), CallKind::Read),
-                RpcErrorKind::Throttled { .. }
-            ));
+            assert!(matches!(one(rejected(code, ""), CallKind::Read), RpcErrorKind::Throttled { .. }));
         }
     }
 

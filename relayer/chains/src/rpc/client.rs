@@ -46,12 +46,7 @@ impl Call {
     fn new(method: &'static str, params: impl Serialize, kind: CallKind) -> Result<Self, RpcError> {
         let params = serde_json::value::to_raw_value(&params)
             .map_err(|_| RpcError::new(RpcErrorKind::Invalid(InvalidCall::Params), method, None))?;
-        Ok(Self {
-            method,
-            params,
-            kind,
-            weight: 1,
-        })
+        Ok(Self { method, params, kind, weight: 1 })
     }
 }
 
@@ -68,10 +63,7 @@ impl Answer {
     /// Decodes the result; `method` names the call in the error.
     pub fn decode<T: DeserializeOwned>(&self, method: &'static str) -> Result<T, RpcError> {
         serde_json::from_str(self.result.get()).map_err(|error| {
-            let shape = Malformed::Shape {
-                line: error.line(),
-                column: error.column(),
-            };
+            let shape = Malformed::Shape { line: error.line(), column: error.column() };
             RpcError::new(RpcErrorKind::Malformed(shape), method, Some(&self.endpoint))
         })
     }
@@ -96,44 +88,23 @@ impl RpcClient {
     /// Sets up the endpoints; nothing is called yet. Needs a Tokio runtime from the first call on.
     pub fn new(settings: RpcSettings) -> Result<Self, SetupError> {
         let endpoints = Endpoints::new(&settings)?;
-        Ok(Self {
-            stack: Arc::new(Stack::new(settings, endpoints)),
-            scope: Scope::default(),
-        })
+        Ok(Self { stack: Arc::new(Stack::new(settings, endpoints)), scope: Scope::default() })
     }
 
     /// To other endpoints.
     #[must_use]
     pub fn with_route(&self, route: Route) -> Self {
-        Self {
-            stack: self.stack.clone(),
-            scope: Scope {
-                route,
-                ..self.scope.clone()
-            },
-        }
+        Self { stack: self.stack.clone(), scope: Scope { route, ..self.scope.clone() } }
     }
     /// With a deadline for waits, retries and answer together, in place of [`CALL_DEADLINE`] from the call on.
     #[must_use]
     pub fn with_deadline(&self, deadline: Instant) -> Self {
-        Self {
-            stack: self.stack.clone(),
-            scope: Scope {
-                deadline: Some(deadline),
-                ..self.scope.clone()
-            },
-        }
+        Self { stack: self.stack.clone(), scope: Scope { deadline: Some(deadline), ..self.scope.clone() } }
     }
     /// With a W3C `traceparent` header.
     #[must_use]
     pub fn with_traceparent(&self, parent: impl Into<Arc<str>>) -> Self {
-        Self {
-            stack: self.stack.clone(),
-            scope: Scope {
-                traceparent: Some(parent.into()),
-                ..self.scope.clone()
-            },
-        }
+        Self { stack: self.stack.clone(), scope: Scope { traceparent: Some(parent.into()), ..self.scope.clone() } }
     }
 
     /// Reads.
@@ -152,11 +123,7 @@ impl RpcClient {
         let endpoint = answers.endpoint;
         match answers.replies.into_iter().next() {
             Some(Ok(result)) => Ok(Answer { result, endpoint }),
-            Some(Err(no)) => Err(RpcError::new(
-                classify::one(no, call.kind),
-                call.method,
-                Some(&endpoint),
-            )),
+            Some(Err(no)) => Err(RpcError::new(classify::one(no, call.kind), call.method, Some(&endpoint))),
             None => {
                 let missing = RpcErrorKind::Malformed(Malformed::MissingAnswers(1));
                 Err(RpcError::new(missing, call.method, Some(&endpoint)))
@@ -167,10 +134,7 @@ impl RpcClient {
     /// Many calls in as few requests as the node takes, answers in the order of the calls. `Err` only when nothing was sent.
     pub async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Result<Answer, RpcError>>, RpcError> {
         if calls.len() > CALLS_AT_ONCE {
-            let too_many = InvalidCall::TooMany {
-                calls: calls.len(),
-                limit: CALLS_AT_ONCE,
-            };
+            let too_many = InvalidCall::TooMany { calls: calls.len(), limit: CALLS_AT_ONCE };
             return Err(RpcError::new(RpcErrorKind::Invalid(too_many), "batch", None));
         }
         Ok(batch::batch(&self.stack, &calls, &self.scope, self.deadline()).await)
@@ -202,8 +166,6 @@ impl RpcClient {
 
 impl std::fmt::Debug for RpcClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RpcClient")
-            .field("chain", self.chain())
-            .finish_non_exhaustive()
+        f.debug_struct("RpcClient").field("chain", self.chain()).finish_non_exhaustive()
     }
 }

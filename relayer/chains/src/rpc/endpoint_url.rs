@@ -98,10 +98,7 @@ pub struct EndpointId {
 
 impl EndpointId {
     pub(crate) fn new(index: usize, label: String) -> Self {
-        Self {
-            index,
-            label: label.into(),
-        }
+        Self { index, label: label.into() }
     }
     pub(crate) fn index(&self) -> usize {
         self.index

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use limiter::{CallKind, Snapshot, Time};
+use limiter::{BreakerState, CallKind, Snapshot, Time};
 
 use super::endpoint_url::EndpointId;
 use super::error::SetupError;
@@ -77,10 +77,7 @@ impl Endpoint {
 
     fn quarantined(&self, now: Time) -> Option<(&'static str, Duration)> {
         let quarantine = self.quarantine();
-        quarantine
-            .as_ref()
-            .filter(|q| q.until > now)
-            .map(|q| (q.reason, q.until.since(now)))
+        quarantine.as_ref().filter(|q| q.until > now).map(|q| (q.reason, q.until.since(now)))
     }
 
     fn health(&self, now: Time) -> EndpointHealth {
@@ -174,15 +171,15 @@ impl Endpoints {
 impl Endpoint {
     /// How long a call would wait here; short waits count as none, so that pacing alone does not spread calls.
     pub(crate) fn wait(&self, now: Time, kind: CallKind) -> Duration {
-        let wait = self
-            .limited
-            .limiter
-            .peek(now, kind)
-            .map_or(Duration::ZERO, |refusal| refusal.not_before.since(now));
-        if wait <= FAILOVER_WAIT && self.limited.limiter.snapshot(now).breaker != limiter::BreakerState::Open {
-            Duration::ZERO
-        } else {
-            wait
+        let limiter = &self.limited.limiter;
+        let wait = limiter.peek(now, kind).map_or(Duration::ZERO, |refusal| refusal.not_before.since(now));
+        match (limiter.snapshot(now).breaker, kind) {
+            (BreakerState::Closed, _) | (BreakerState::HalfOpen, CallKind::Read) if wait <= FAILOVER_WAIT => {
+                Duration::ZERO
+            }
+            // A broadcast is no probe where another endpoint is well: its fate would be unknown.
+            (BreakerState::HalfOpen, CallKind::Broadcast) => wait.max(FAILOVER_WAIT),
+            _ => wait,
         }
     }
 }

@@ -101,8 +101,7 @@ pub enum RpcErrorKind {
 struct RetryIn(Option<Duration>);
 impl fmt::Display for RetryIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .map_or(Ok(()), |after| write!(f, ", come back in {} ms", after.as_millis()))
+        self.0.map_or(Ok(()), |after| write!(f, ", come back in {} ms", after.as_millis()))
     }
 }
 
@@ -186,11 +185,7 @@ pub struct Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "refused with code {}: {}", self.code, Detail::new(&self.message))?;
-        if self.data.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " ({})", Detail::new(&self.data))
-        }
+        if self.data.is_empty() { Ok(()) } else { write!(f, " ({})", Detail::new(&self.data)) }
     }
 }
 
@@ -226,16 +221,24 @@ pub enum InvalidCall {
 
 /// The same, as one word for decisions and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum ErrorClass {
+    /// Too many calls; not executed.
     Throttled,
+    /// The endpoint can't be used.
     Unavailable,
+    /// No complete answer in time.
     Timeout,
+    /// The answer is too large.
     TooLarge,
+    /// The answer is no JSON-RPC.
     Malformed,
+    /// The application's "no".
     Rejected,
+    /// Back-pressure of broadcasts.
     MempoolFull,
+    /// More calls than the node takes at once.
     BatchTooLarge,
+    /// The call can't be made.
     Invalid,
 }
 
@@ -276,10 +279,7 @@ impl RpcErrorKind {
     pub fn never_executed(&self) -> bool {
         match self {
             Self::Unavailable { why, .. } => {
-                matches!(
-                    why,
-                    Unavailable::Connect(_) | Unavailable::BreakerOpen | Unavailable::NoArchive
-                )
+                matches!(why, Unavailable::Connect(_) | Unavailable::BreakerOpen | Unavailable::NoArchive)
             }
             Self::Throttled { .. } | Self::MempoolFull | Self::BatchTooLarge { .. } | Self::Invalid(_) => true,
             Self::Timeout { .. } | Self::TooLarge { .. } | Self::Malformed(_) | Self::Rejected(_) => false,
@@ -302,10 +302,7 @@ impl RpcErrorKind {
     pub(crate) fn later_helps(&self) -> bool {
         match self {
             Self::Throttled { by, .. } => !matches!(by, ThrottledBy::Ourselves(_)),
-            Self::Unavailable {
-                why: Unavailable::Status(status),
-                ..
-            } => *status >= 500,
+            Self::Unavailable { why: Unavailable::Status(status), .. } => *status >= 500,
             Self::Unavailable { why, .. } => *why != Unavailable::NoArchive,
             Self::Timeout { .. } | Self::Malformed(_) => true,
             _ => false,
@@ -315,11 +312,7 @@ impl RpcErrorKind {
 
 impl RpcError {
     pub(crate) fn new(kind: RpcErrorKind, method: &'static str, endpoint: Option<&EndpointId>) -> Self {
-        Self {
-            kind,
-            method,
-            endpoint: endpoint.cloned(),
-        }
+        Self { kind, method, endpoint: endpoint.cloned() }
     }
 
     /// One word.
@@ -337,24 +330,14 @@ impl RpcError {
 
     /// What to do about it.
     pub fn remedy(&self) -> Remedy {
-        let known = self
-            .retry_after()
-            .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        let known = self.retry_after().map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
         match &self.kind {
-            RpcErrorKind::Throttled { .. } => Remedy::Retry {
-                after_ms: known.unwrap_or(1_000),
-            },
-            RpcErrorKind::Unavailable {
-                why: Unavailable::NoArchive,
-                ..
-            } => Remedy::Halt,
-            RpcErrorKind::Unavailable {
-                why: Unavailable::Status(status),
-                ..
-            } if *status < 500 => Remedy::Halt,
-            RpcErrorKind::Unavailable { .. } | RpcErrorKind::Timeout { .. } => Remedy::Retry {
-                after_ms: known.unwrap_or(500),
-            },
+            RpcErrorKind::Throttled { .. } => Remedy::Retry { after_ms: known.unwrap_or(1_000) },
+            RpcErrorKind::Unavailable { why: Unavailable::NoArchive, .. } => Remedy::Halt,
+            RpcErrorKind::Unavailable { why: Unavailable::Status(status), .. } if *status < 500 => Remedy::Halt,
+            RpcErrorKind::Unavailable { .. } | RpcErrorKind::Timeout { .. } => {
+                Remedy::Retry { after_ms: known.unwrap_or(500) }
+            }
             RpcErrorKind::Malformed(_) | RpcErrorKind::MempoolFull => Remedy::Retry { after_ms: 1_000 },
             RpcErrorKind::BatchTooLarge { .. } => Remedy::Retry { after_ms: 0 },
             RpcErrorKind::TooLarge { .. } | RpcErrorKind::Rejected(_) => Remedy::Drop,

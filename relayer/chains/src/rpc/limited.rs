@@ -53,13 +53,7 @@ impl Drop for Leave<'_> {
 impl Limited {
     pub(crate) fn new(settings: limiter::Settings, clock: Clock) -> Self {
         let limiter = Limiter::new(settings);
-        Self {
-            limiter,
-            clock,
-            reads: Semaphore::new(1),
-            broadcasts: Semaphore::new(1),
-            freed: Notify::new(),
-        }
+        Self { limiter, clock, reads: Semaphore::new(1), broadcasts: Semaphore::new(1), freed: Notify::new() }
     }
 
     /// Waits for admission, not past `patience`, then runs `request` and tells the limiter what came of it.
@@ -74,10 +68,7 @@ impl Limited {
         let from = Instant::now();
         let admitted = self.admit(call, patience).await;
         *waited = from.elapsed();
-        let mut leave = Leave {
-            permit: Some(admitted?),
-            freed: &self.freed,
-        };
+        let mut leave = Leave { permit: Some(admitted?), freed: &self.freed };
         if let Some(permit) = &mut leave.permit {
             permit.sent();
         }
@@ -102,10 +93,7 @@ impl Limited {
                 Admission::Busy => {
                     if timeout_at(patience, freed).await.is_err() {
                         let not_before = self.clock.now();
-                        return Err(self.refused(Refusal {
-                            level: Level::Concurrency,
-                            not_before,
-                        }));
+                        return Err(self.refused(Refusal { level: Level::Concurrency, not_before }));
                     }
                 }
                 Admission::NotBefore(refusal) => {
@@ -125,15 +113,9 @@ impl Limited {
     fn refused(&self, refusal: Refusal) -> RpcErrorKind {
         let retry_after = Some(refusal.not_before.since(self.clock.now()));
         match refusal.level {
-            Level::Breaker => RpcErrorKind::Unavailable {
-                why: Unavailable::BreakerOpen,
-                retry_after,
-            },
+            Level::Breaker => RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, retry_after },
             Level::Mempool => RpcErrorKind::MempoolFull,
-            level => RpcErrorKind::Throttled {
-                by: ThrottledBy::Ourselves(level),
-                retry_after,
-            },
+            level => RpcErrorKind::Throttled { by: ThrottledBy::Ourselves(level), retry_after },
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Largest body read beside an HTTP error status: JSON-RPC errors are hundreds of bytes, proxies' pages a few KB.
 pub const ERROR_BODY_BYTES: usize = 64 * 1024;
+/// Memory reserved at most on a node's word (Content-Length); the rest grows with what really comes.
+pub const RESERVED_BYTES: usize = 1024 * 1024;
 /// Largest request, bytes: CometBFT's `max_body_bytes` is 1,000,000 and the envelope needs a little.
 pub const REQUEST_BYTES: usize = 950_000;
 /// Calls in one JSON-RPC batch until a node says less: CometBFT's default `max_request_batch_size`.

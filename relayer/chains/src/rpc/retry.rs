@@ -38,11 +38,7 @@ pub(crate) struct Answers {
 
 impl Stack {
     pub(crate) fn new(settings: RpcSettings, endpoints: Endpoints) -> Self {
-        Self {
-            settings,
-            endpoints,
-            next_id: AtomicU64::new(1),
-        }
+        Self { settings, endpoints, next_id: AtomicU64::new(1) }
     }
 
     /// Sends `calls` as one request until it is answered, hopeless or `deadline` has passed.
@@ -60,10 +56,7 @@ impl Stack {
             .adjust(|error, pause| {
                 let pause = pause?;
                 let told = match &error.kind {
-                    RpcErrorKind::Unavailable {
-                        why: Unavailable::BreakerOpen,
-                        retry_after,
-                    } => *retry_after,
+                    RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, retry_after } => *retry_after,
                     // The limiter holds the next round off by itself.
                     _ => None,
                 };
@@ -85,10 +78,7 @@ impl Stack {
         deadline: Instant,
     ) -> Result<Answers, RpcError> {
         let order = self.endpoints.order(&scope.route, kind);
-        let none = RpcErrorKind::Unavailable {
-            why: Unavailable::NoArchive,
-            retry_after: None,
-        };
+        let none = RpcErrorKind::Unavailable { why: Unavailable::NoArchive, retry_after: None };
         let mut first_error = RpcError::new(none, method(calls), None);
         for (i, endpoint) in order.iter().enumerate() {
             // All make us wait: the first has the shortest wait. Else the next one is better than a wait.
@@ -100,10 +90,7 @@ impl Stack {
             };
             match self.exchange(endpoint, calls, kind, scope, patience).await {
                 Ok(replies) => {
-                    return Ok(Answers {
-                        replies,
-                        endpoint: endpoint.id.clone(),
-                    });
+                    return Ok(Answers { replies, endpoint: endpoint.id.clone() });
                 }
                 Err(error) => {
                     let go_on = error.elsewhere_helps() && may_repeat(kind, &error);
@@ -133,19 +120,14 @@ impl Stack {
     ) -> Result<Vec<Reply>, RpcErrorKind> {
         let count = u32::try_from(calls.len()).unwrap_or(u32::MAX);
         if count > endpoint.batch_calls() && count > 1 {
-            return Err(RpcErrorKind::BatchTooLarge {
-                max: Some(endpoint.batch_calls()),
-            });
+            return Err(RpcErrorKind::BatchTooLarge { max: Some(endpoint.batch_calls()) });
         }
         let first_id = self.next_id.fetch_add(u64::from(count), Ordering::Relaxed);
         let body = encode(calls, first_id)?;
         let chain: &Arc<str> = &self.settings.chain;
         let observer = self.settings.observer.as_ref();
         let traced = Traced::start(observer, chain, method(calls), &endpoint.id, count, body.len());
-        let weight = calls
-            .iter()
-            .map(|call| u64::from(call.weight))
-            .fold(0, u64::saturating_add);
+        let weight = calls.iter().map(|call| u64::from(call.weight)).fold(0, u64::saturating_add);
         let (mut waited, mut bytes_in) = (Duration::ZERO, 0);
         let request = timeout(self.settings.timeout, async {
             let http = endpoint.transport.post(body, scope.traceparent.as_deref()).await?;
@@ -155,11 +137,8 @@ impl Stack {
         });
         let call = limiter::Call { weight, kind };
         let span = traced.span.clone();
-        let result = endpoint
-            .limited
-            .run(call, patience, &mut waited, request, classify::outcome)
-            .instrument(span)
-            .await;
+        let result =
+            endpoint.limited.run(call, patience, &mut waited, request, classify::outcome).instrument(span).await;
         if let Err(RpcErrorKind::BatchTooLarge { max }) = &result {
             endpoint.learn_batch_calls(count, *max);
         }
@@ -193,23 +172,14 @@ pub(crate) fn kind(calls: &[&Call]) -> CallKind {
 /// The method all calls share, else `batch`.
 pub(crate) fn method(calls: &[&Call]) -> &'static str {
     let Some(first) = calls.first() else { return "batch" };
-    if calls.iter().all(|call| call.method == first.method) {
-        first.method
-    } else {
-        "batch"
-    }
+    if calls.iter().all(|call| call.method == first.method) { first.method } else { "batch" }
 }
 
 fn encode(calls: &[&Call], first_id: u64) -> Result<Vec<u8>, RpcErrorKind> {
     let requests: Vec<_> = calls
         .iter()
         .zip(first_id..)
-        .map(|(call, id)| Request {
-            jsonrpc: "2.0",
-            id,
-            method: call.method,
-            params: &call.params,
-        })
+        .map(|(call, id)| Request { jsonrpc: "2.0", id, method: call.method, params: &call.params })
         .collect();
     let body = match requests.as_slice() {
         [one] => serde_json::to_vec(one),
@@ -217,10 +187,7 @@ fn encode(calls: &[&Call], first_id: u64) -> Result<Vec<u8>, RpcErrorKind> {
     };
     let body = body.map_err(|_| RpcErrorKind::Invalid(InvalidCall::Params))?;
     if body.len() > REQUEST_BYTES {
-        return Err(RpcErrorKind::Invalid(InvalidCall::TooLarge {
-            bytes: body.len(),
-            limit: REQUEST_BYTES,
-        }));
+        return Err(RpcErrorKind::Invalid(InvalidCall::TooLarge { bytes: body.len(), limit: REQUEST_BYTES }));
     }
     Ok(body)
 }

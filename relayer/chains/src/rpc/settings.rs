@@ -25,11 +25,7 @@ pub struct EndpointSettings {
 impl EndpointSettings {
     /// A full node with the default limits.
     pub fn new(url: EndpointUrl) -> Self {
-        Self {
-            url,
-            archive: false,
-            limiter: limiter::Settings::default(),
-        }
+        Self { url, archive: false, limiter: limiter::Settings::default() }
     }
 }
 

@@ -9,7 +9,5 @@ pub(crate) async fn timeout<T>(
     after: Duration,
     request: impl Future<Output = Result<T, RpcErrorKind>>,
 ) -> Result<T, RpcErrorKind> {
-    tokio::time::timeout(after, request)
-        .await
-        .unwrap_or(Err(RpcErrorKind::Timeout { after }))
+    tokio::time::timeout(after, request).await.unwrap_or(Err(RpcErrorKind::Timeout { after }))
 }

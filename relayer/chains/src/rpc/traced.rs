@@ -74,37 +74,22 @@ impl<'a> Traced<'a> {
             duration: Duration::ZERO,
             waited: Duration::ZERO,
         };
-        Self {
-            observer,
-            from: Instant::now(),
-            report,
-            span,
-        }
+        Self { observer, from: Instant::now(), report, span }
     }
 
     pub(crate) fn end<T>(mut self, result: &Result<T, RpcErrorKind>, waited: Duration, bytes_in: usize) {
         let (status, rule) = match result {
             Ok(_) => ("ok", ""),
-            Err(RpcErrorKind::Throttled {
-                by: ThrottledBy::Ourselves(level),
-                ..
-            }) => ("refused", level.label()),
-            Err(RpcErrorKind::Unavailable {
-                why: Unavailable::BreakerOpen,
-                ..
-            }) => ("refused", "breaker"),
+            Err(RpcErrorKind::Throttled { by: ThrottledBy::Ourselves(level), .. }) => ("refused", level.label()),
+            Err(RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. }) => ("refused", "breaker"),
             Err(error) => (error.class().label(), ""),
         };
         self.report.status = status;
         self.report.waited = waited;
         self.report.bytes_in = bytes_in;
-        self.span.record(
-            "rate_limit.decision",
-            if status == "refused" { "blocked" } else { "allowed" },
-        );
+        self.span.record("rate_limit.decision", if status == "refused" { "blocked" } else { "allowed" });
         self.span.record("rate_limit.rule", rule);
-        self.span
-            .record("waited_ms", u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
+        self.span.record("waited_ms", u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
     }
 }
 

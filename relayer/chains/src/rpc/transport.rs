@@ -7,13 +7,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use relayer_core::error::Detail;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, redirect};
 use time::{OffsetDateTime, PrimitiveDateTime, format_description};
 
 use super::endpoint_url::EndpointUrl;
 use super::error::{RpcErrorKind, SetupError, Unavailable};
-use super::limits::{CONNECT_TIMEOUT, ERROR_BODY_BYTES, IDLE_CONNECTIONS};
+use super::limits::{CONNECT_TIMEOUT, ERROR_BODY_BYTES, IDLE_CONNECTIONS, RESERVED_BYTES};
 use super::tls;
 
 /// What came back.
@@ -52,12 +52,8 @@ impl Transport {
 
     /// Posts `body`; `traceparent` goes along as the W3C header.
     pub(crate) async fn post(&self, body: Vec<u8>, traceparent: Option<&str>) -> Result<HttpReply, RpcErrorKind> {
-        let mut request = self
-            .http
-            .post(self.url.secret().clone())
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
-        if let Some(parent) = traceparent {
+        let mut request = self.http.post(self.url.secret().clone()).header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(parent) = traceparent.and_then(|parent| HeaderValue::from_str(parent).ok()) {
             request = request.header("traceparent", parent);
         }
         let response = request.send().await.map_err(|error| fault(&error))?;
@@ -69,23 +65,16 @@ impl Transport {
             // The status says enough; the body may hold a JSON-RPC error.
             read(response, ERROR_BODY_BYTES).await.unwrap_or_default()
         };
-        Ok(HttpReply {
-            status,
-            retry_after,
-            body,
-        })
+        Ok(HttpReply { status, retry_after, body })
     }
 }
 
 async fn read(mut response: Response, cap: usize) -> Result<Vec<u8>, RpcErrorKind> {
-    let announced = response
-        .content_length()
-        .and_then(|n| usize::try_from(n).ok())
-        .unwrap_or(0);
+    let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     if announced > cap {
         return Err(RpcErrorKind::TooLarge { limit: cap });
     }
-    let mut body = Vec::with_capacity(announced);
+    let mut body = Vec::with_capacity(announced.min(RESERVED_BYTES));
     while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
         if chunk.len() > cap.saturating_sub(body.len()) {
             return Err(RpcErrorKind::TooLarge { limit: cap });
@@ -97,11 +86,8 @@ async fn read(mut response: Response, cap: usize) -> Result<Vec<u8>, RpcErrorKin
 
 fn fault(error: &reqwest::Error) -> RpcErrorKind {
     let cause = root_cause(error);
-    let why = if error.is_connect() || error.is_builder() {
-        Unavailable::Connect(cause)
-    } else {
-        Unavailable::Broken(cause)
-    };
+    let why =
+        if error.is_connect() || error.is_builder() { Unavailable::Connect(cause) } else { Unavailable::Broken(cause) };
     RpcErrorKind::Unavailable { why, retry_after: None }
 }
 
@@ -121,10 +107,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let until = http_date(text)?;
-    let now = headers
-        .get(DATE)
-        .and_then(|date| http_date(date.to_str().ok()?))
-        .unwrap_or_else(OffsetDateTime::now_utc);
+    let now = headers.get(DATE).and_then(|date| http_date(date.to_str().ok()?)).unwrap_or_else(OffsetDateTime::now_utc);
     Some((until - now).try_into().unwrap_or(Duration::ZERO))
 }
 
@@ -151,14 +134,8 @@ mod tests {
     fn retry_after_is_read_in_seconds_and_as_a_date_by_the_nodes_clock() {
         assert_eq!(retry_after(&headers("7", None)), Some(Duration::from_secs(7)));
         let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(
-            retry_after(&headers("Sun, 06 Nov 1994 08:50:07 GMT", date)),
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(
-            retry_after(&headers("Sun, 06 Nov 1994 08:49:00 GMT", date)),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:50:07 GMT", date)), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after(&headers("Sun, 06 Nov 1994 08:49:00 GMT", date)), Some(Duration::ZERO));
         assert_eq!(retry_after(&headers("-1", None)), None);
         assert_eq!(retry_after(&headers("soon", None)), None);
     }

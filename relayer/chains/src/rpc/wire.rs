@@ -71,9 +71,7 @@ pub(crate) fn replies(body: &[u8], first_id: u64, calls: usize) -> Result<Replie
     for envelope in envelopes {
         let id = envelope.id.and_then(|id| id.get().parse::<u64>().ok());
         let reply = reply(envelope.result, envelope.error)?;
-        let slot = id
-            .and_then(|id| usize::try_from(id.checked_sub(first_id)?).ok())
-            .and_then(|i| slots.get_mut(i));
+        let slot = id.and_then(|id| usize::try_from(id.checked_sub(first_id)?).ok()).and_then(|i| slots.get_mut(i));
         match (slot, reply) {
             (Some(slot @ None), reply) => *slot = Some(reply),
             (Some(Some(_)), _) => return Err(Malformed::DuplicateId),
@@ -104,26 +102,16 @@ fn rejected(error: ErrorObject<'_>) -> Rejected {
         serde_json::from_str::<Cow<'_, str>>(data.get()).unwrap_or(Cow::Borrowed(data.get()))
     });
     let data = if data == "null" { "" } else { &data };
-    Rejected {
-        code: error.code,
-        message: bounded(&error.message),
-        data: bounded(data),
-    }
+    Rejected { code: error.code, message: bounded(&error.message), data: bounded(data) }
 }
 
 fn bounded(text: &str) -> String {
-    text.get(..text.floor_char_boundary(ERROR_TEXT_BYTES))
-        .unwrap_or_default()
-        .to_owned()
+    text.get(..text.floor_char_boundary(ERROR_TEXT_BYTES)).unwrap_or_default().to_owned()
 }
 
 fn malformed(error: serde_json::Error) -> Malformed {
     let (line, column) = (error.line(), error.column());
-    if error.is_data() {
-        Malformed::Shape { line, column }
-    } else {
-        Malformed::NotJson { line, column }
-    }
+    if error.is_data() { Malformed::Shape { line, column } } else { Malformed::NotJson { line, column } }
 }
 
 /// Reads an array of at most so many envelopes; a longer one is an error as soon as it shows.

@@ -42,7 +42,7 @@ pub enum Wake {
     Block(Box<RawValue>),
     /// The subscription stands (the first time, too): what came before it must be pulled.
     Reconnected,
-    /// No subscription, or a silent one: poll until [`Wake::Reconnected`].
+    /// No subscription, or a silent one: poll until [`Wake::Reconnected`] or a block. Told again after each failed connection.
     Suspect,
 }
 
@@ -65,13 +65,7 @@ impl WakeSettings {
     /// CometBFT's new-block headers: small, one a block.
     pub fn new_block_headers(url: EndpointUrl, silence: Duration) -> Self {
         let params = serde_json::json!({ "query": "tm.event='NewBlockHeader'" });
-        Self {
-            url,
-            method: "subscribe",
-            params,
-            silence,
-            message_bytes: WS_MESSAGE_BYTES,
-        }
+        Self { url, method: "subscribe", params, silence, message_bytes: WS_MESSAGE_BYTES }
     }
 }
 
@@ -102,10 +96,7 @@ pub fn wake_stream(
     stop: CancellationToken,
 ) -> Result<(impl Future<Output = ()> + Send + 'static, mpsc::Receiver<Wake>), SetupError> {
     let tls = Arc::new(tls::client_config()?);
-    let settings = WakeSettings {
-        url: settings.url.websocket(),
-        ..settings
-    };
+    let settings = WakeSettings { url: settings.url.websocket(), ..settings };
     let (wakes, receiver) = mpsc::channel(WAKES);
     let task = async move {
         // `None`: stopped.
@@ -256,9 +247,7 @@ fn notice(text: &str) -> Result<Option<Box<RawValue>>, Ended> {
 }
 
 fn is_empty_object(json: &str) -> bool {
-    json.strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .is_some_and(|inside| inside.trim().is_empty())
+    json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|inside| inside.trim().is_empty())
 }
 
 fn tell(wakes: &mpsc::Sender<Wake>, wake: Wake) {

@@ -55,10 +55,7 @@ async fn a_quarantined_endpoint_is_not_asked_unless_it_is_the_last() {
 #[tokio::test]
 async fn archives_are_asked_only_on_request() {
     let (full, archive) = (named("full").await, named("archive").await);
-    let archive = EndpointSettings {
-        archive: true,
-        ..EndpointSettings::new(archive.url.clone())
-    };
+    let archive = EndpointSettings { archive: true, ..EndpointSettings::new(archive.url.clone()) };
     let nodes = vec![archive, EndpointSettings::new(full.url.clone())];
     let rpc = client(RpcSettings::new("ibc-0", nodes));
     assert_eq!(who(&rpc).await.0, "full");
@@ -79,15 +76,25 @@ async fn equal_hosts_have_labels_of_their_own() {
     assert_eq!(labels, [node.url.label(), format!("{}#2", node.url.label())]);
 }
 
+#[tokio::test]
+async fn a_broadcast_is_no_probe_where_another_endpoint_is_well() {
+    let (first, second) = (Node::start(|_, _| status(500)).await, named("second").await);
+    let rpc = client(settings([first.url.clone(), second.url.clone()]));
+    for _ in 0..5 {
+        who(&rpc).await;
+    }
+    while rpc.health()[0].limiter.breaker != limiter::BreakerState::HalfOpen {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(rpc.broadcast("broadcast_tx_sync", json!({})).await.unwrap().endpoint, rpc.endpoints()[1]);
+    assert_eq!(first.requests(), 5);
+    who(&rpc).await; // a read is
+    assert_eq!(first.requests(), 6);
+}
+
 #[test]
 fn no_endpoint_too_many_and_a_websocket_address_are_refused() {
-    assert_eq!(
-        RpcClient::new(settings([])).unwrap_err(),
-        SetupError::Endpoints { count: 0, max: 16 }
-    );
+    assert_eq!(RpcClient::new(settings([])).unwrap_err(), SetupError::Endpoints { count: 0, max: 16 });
     let ws: EndpointUrl = "ws://127.0.0.1:26657/websocket".parse().unwrap();
-    assert_eq!(
-        RpcClient::new(settings([ws])).unwrap_err(),
-        SetupError::NotHttp("ws://127.0.0.1:26657".into())
-    );
+    assert_eq!(RpcClient::new(settings([ws])).unwrap_err(), SetupError::NotHttp("ws://127.0.0.1:26657".into()));
 }

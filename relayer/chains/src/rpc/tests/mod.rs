@@ -41,11 +41,7 @@ impl Node {
         let router = Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
             let body: Value = serde_json::from_slice(&body).unwrap();
             let mut log = log.lock().unwrap();
-            log.push(Seen {
-                at: Instant::now(),
-                headers,
-                body: body.clone(),
-            });
+            log.push(Seen { at: Instant::now(), headers, body: body.clone() });
             let response = answer(log.len() - 1, body);
             async { response }
         });
@@ -109,10 +105,7 @@ fn settings(urls: impl IntoIterator<Item = EndpointUrl>) -> RpcSettings {
 
 /// One attempt, so that a test sees the first error.
 fn once(url: EndpointUrl) -> RpcSettings {
-    RpcSettings {
-        attempts: 1,
-        ..settings([url])
-    }
+    RpcSettings { attempts: 1, ..settings([url]) }
 }
 
 fn client(settings: RpcSettings) -> RpcClient {

@@ -14,18 +14,13 @@ fn second(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 fn throttled(retry_after: u64) -> RpcErrorKind {
-    RpcErrorKind::Throttled {
-        by: ThrottledBy::Status(429),
-        retry_after: Some(second(retry_after)),
-    }
+    RpcErrorKind::Throttled { by: ThrottledBy::Status(429), retry_after: Some(second(retry_after)) }
 }
 async fn run(limited: &Limited, patience: Duration, result: Result<(), RpcErrorKind>) -> Result<Instant, RpcErrorKind> {
     let mut waited = Duration::ZERO;
     let call = limiter::Call::read(1);
     let request = async { result.map(|()| Instant::now()) };
-    limited
-        .run(call, Instant::now() + patience, &mut waited, request, classify::outcome)
-        .await
+    limited.run(call, Instant::now() + patience, &mut waited, request, classify::outcome).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,23 +40,13 @@ async fn a_wait_past_the_callers_patience_is_refused_at_once_with_the_time_to_co
     let start = Instant::now();
     let refused = run(&limited, second(29), Ok(())).await.unwrap_err();
     let by = ThrottledBy::Ourselves(limiter::Level::HoldOff);
-    assert_eq!(
-        refused,
-        RpcErrorKind::Throttled {
-            by,
-            retry_after: Some(second(30))
-        }
-    );
+    assert_eq!(refused, RpcErrorKind::Throttled { by, retry_after: Some(second(30)) });
     assert_eq!(Instant::now(), start);
 }
 
 #[tokio::test(start_paused = true)]
 async fn callers_leave_at_the_rate_and_in_their_order() {
-    let settings = limiter::Settings {
-        rate_per_second: 2,
-        burst: 1,
-        ..limiter::Settings::default()
-    };
+    let settings = limiter::Settings { rate_per_second: 2, burst: 1, ..limiter::Settings::default() };
     let limited = Limited::new(settings, Clock::start());
     let start = Instant::now();
     let all = futures::future::join_all((0..5).map(|_| run(&limited, second(60), Ok(())))).await;
@@ -70,11 +55,29 @@ async fn callers_leave_at_the_rate_and_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_future_frees_its_place_for_the_next() {
-    let settings = limiter::Settings {
-        in_flight: 1,
-        ..limiter::Settings::default()
+async fn callers_wait_for_the_outcome_of_a_probe_and_not_for_its_lease() {
+    let limited = Limited::new(limiter::Settings::default(), Clock::start());
+    for _ in 0..5 {
+        let broken = Unavailable::Broken(relayer_core::error::Detail::new("reset"));
+        let error = RpcErrorKind::Unavailable { why: broken, retry_after: None };
+        assert!(run(&limited, second(1), Err(error)).await.is_err());
+    }
+    tokio::time::sleep(second(1)).await;
+    let start = Instant::now();
+    let mut waited = Duration::ZERO;
+    let request = async {
+        tokio::time::sleep(second(3)).await;
+        Ok(())
     };
+    let probe = limited.run(limiter::Call::read(1), start + second(60), &mut waited, request, classify::outcome);
+    let (probe, next) = tokio::join!(probe, run(&limited, second(60), Ok(())));
+    assert!(probe.is_ok());
+    assert_eq!(next.unwrap(), start + second(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_future_frees_its_place_for_the_next() {
+    let settings = limiter::Settings { in_flight: 1, ..limiter::Settings::default() };
     let limited = Limited::new(settings, Clock::start());
     let (mut a, mut b) = (Duration::ZERO, Duration::ZERO);
     let call = limiter::Call::read(1);
@@ -121,17 +124,8 @@ async fn a_429_is_obeyed_and_the_call_answered_after_it() {
 #[tokio::test]
 async fn a_read_is_retried_and_each_try_charged() {
     let node = Node::start(|n, body| if n < 2 { status(502) } else { ok(&echo(&body)) }).await;
-    let rpc = client(settings([node.url.clone()]));
-    let limits = limiter::Settings {
-        rate_per_second: 0,
-        burst: 10,
-        ..limiter::Settings::default()
-    };
-    let slow = EndpointSettings {
-        limiter: limits,
-        ..EndpointSettings::new(node.url.clone())
-    };
-    drop(rpc);
+    let limits = limiter::Settings { rate_per_second: 0, burst: 10, ..limiter::Settings::default() };
+    let slow = EndpointSettings { limiter: limits, ..EndpointSettings::new(node.url.clone()) };
     let rpc = client(RpcSettings::new("ibc-0", vec![slow]));
     assert!(rpc.call("status", json!({})).await.is_ok());
     assert_eq!(rpc.health()[0].limiter.tokens, 7);
@@ -195,19 +189,10 @@ async fn the_breaker_opens_after_five_failures_and_recovers_by_a_probe() {
     .await;
     let rpc = client(once(node.url.clone()));
     for _ in 0..5 {
-        assert_eq!(
-            rpc.call("status", json!({})).await.unwrap_err().class(),
-            ErrorClass::Unavailable
-        );
+        assert_eq!(rpc.call("status", json!({})).await.unwrap_err().class(), ErrorClass::Unavailable);
     }
     let error = rpc.call("status", json!({})).await.unwrap_err();
-    assert!(matches!(
-        error.kind,
-        RpcErrorKind::Unavailable {
-            why: Unavailable::BreakerOpen,
-            retry_after: Some(_)
-        }
-    ));
+    assert!(matches!(error.kind, RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, retry_after: Some(_) }));
     assert_eq!(node.requests(), 5);
     broken.store(0, Ordering::SeqCst);
     // With retries the call rides over the open time.
@@ -230,37 +215,16 @@ async fn every_request_is_reported_without_its_url_even_a_cancelled_one() {
     })
     .await;
     let label = node.url.label();
-    let rpc = client(RpcSettings {
-        observer: Some(observer.clone()),
-        ..once(node.url.clone())
-    });
-    rpc.with_traceparent("00-aa-bb-01")
-        .call("status", json!({}))
-        .await
-        .unwrap();
+    let rpc = client(RpcSettings { observer: Some(observer.clone()), ..once(node.url.clone()) });
+    rpc.with_traceparent("00-aa-bb-01").call("status", json!({})).await.unwrap();
     assert_eq!(node.seen()[0].headers["traceparent"], "00-aa-bb-01");
-    rpc.batch(vec![
-        Call::read("block", json!({})).unwrap(),
-        Call::read("status", json!({})).unwrap(),
-    ])
-    .await
-    .unwrap();
-    let stuck = client(RpcSettings {
-        observer: Some(observer),
-        ..once(silent)
-    });
-    assert!(
-        tokio::time::timeout(Duration::from_millis(100), stuck.call("status", json!({})))
-            .await
-            .is_err()
-    );
+    rpc.batch(vec![Call::read("block", json!({})).unwrap(), Call::read("status", json!({})).unwrap()]).await.unwrap();
+    let stuck = client(RpcSettings { observer: Some(observer), ..once(silent) });
+    assert!(tokio::time::timeout(Duration::from_millis(100), stuck.call("status", json!({}))).await.is_err());
     assert_eq!(stuck.health()[0].limiter.in_flight, 0);
     let reports = reports.lock().unwrap();
     let seen: Vec<_> = reports.iter().map(|r| (r.method, r.status, r.calls)).collect();
-    assert_eq!(
-        seen,
-        [("status", "ok", 1), ("batch", "ok", 2), ("status", "cancelled", 1)]
-    );
+    assert_eq!(seen, [("status", "ok", 1), ("batch", "ok", 2), ("status", "cancelled", 1)]);
     assert_eq!(&*reports[0].endpoint, label);
     assert!(reports[0].bytes_in > 0 && reports[0].bytes_out > 0);
 }

@@ -25,11 +25,7 @@ where
             let request = socket.next().await.unwrap().unwrap();
             let request: Value = serde_json::from_str(request.to_text().unwrap()).unwrap();
             assert_eq!(request["params"]["query"], "tm.event='NewBlockHeader'");
-            say(
-                &mut socket,
-                json!({"jsonrpc": "2.0", "id": request["id"], "result": {}}),
-            )
-            .await;
+            say(&mut socket, json!({"jsonrpc": "2.0", "id": request["id"], "result": {}})).await;
             tokio::spawn(handle(n, socket));
         }
     });
@@ -64,16 +60,7 @@ async fn attack_44_a_socket_that_stalls_silently_is_suspected_and_replaced() {
     })
     .await;
     let (mut wakes, ..) = listen(url, Duration::from_millis(200));
-    for expected in [
-        "reconnected",
-        "0",
-        "suspect",
-        "reconnected",
-        "1",
-        "suspect",
-        "reconnected",
-        "2",
-    ] {
+    for expected in ["reconnected", "0", "suspect", "reconnected", "1", "suspect", "reconnected", "2"] {
         assert_eq!(next(&mut wakes).await, expected);
     }
 }
@@ -92,11 +79,7 @@ async fn nobody_listening_and_a_refused_subscription_are_suspect_so_that_the_cal
     let (mut wakes, ..) = listen(nobody().await, Duration::from_secs(60));
     assert_eq!(next(&mut wakes).await, "suspect");
     let url = ws_node(|_, mut socket| async move {
-        say(
-            &mut socket,
-            json!({"id": 1, "error": {"code": -32603, "message": "max_subscriptions_per_client"}}),
-        )
-        .await;
+        say(&mut socket, json!({"id": 1, "error": {"code": -32603, "message": "max_subscriptions_per_client"}})).await;
     })
     .await;
     let (mut wakes, ..) = listen(url, Duration::from_secs(60));
