@@ -42,18 +42,11 @@ fn headers(criterion: &mut Criterion) {
             .take(needed)
             .map(|validator| {
                 let signature = validator.key.sign(&message).to_bytes();
-                (
-                    validator.info().pub_key,
-                    tendermint::Signature::try_from(signature.as_slice()).unwrap(),
-                )
+                (validator.info().pub_key, tendermint::Signature::try_from(signature.as_slice()).unwrap())
             })
             .collect();
         group.bench_function(format!("signatures_{needed}"), |bencher| {
-            bencher.iter(|| {
-                signed
-                    .iter()
-                    .all(|(key, signature)| Rule::verify(*key, &message, signature).is_ok())
-            });
+            bencher.iter(|| signed.iter().all(|(key, signature)| Rule::verify(*key, &message, signature).is_ok()));
         });
         group.finish();
     }
@@ -64,11 +57,8 @@ fn proofs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ics23_depth_20");
     let (lowest, subroot) = deep(20);
     let (key, value) = (lowest.key.clone(), lowest.value.clone());
-    let images: Vec<Vec<u8>> = lowest
-        .path
-        .iter()
-        .map(|inner| [&inner.prefix[..], &[0; 32], &inner.suffix].concat())
-        .collect();
+    let images: Vec<Vec<u8>> =
+        lowest.path.iter().map(|inner| [&inner.prefix[..], &[0; 32], &inner.suffix].concat()).collect();
     let (proof, root) = alone("ibc", exist(lowest), subroot);
     let path = MerklePath::new("ibc", key);
     assert_eq!(verify_membership(&COSMOS_TREES, &root, &proof, &path, &value), Ok(()));

@@ -38,10 +38,7 @@ impl From<RawHeight> for Height {
 
 impl From<Height> for RawHeight {
     fn from(height: Height) -> Self {
-        Self {
-            revision_number: height.revision,
-            revision_height: height.number,
-        }
+        Self { revision_number: height.revision, revision_height: height.number }
     }
 }
 

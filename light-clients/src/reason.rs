@@ -432,7 +432,7 @@ impl Reason {
     /// What the caller can do.
     pub const fn remedy(&self) -> Remedy {
         match self {
-            Self::ClientFrozen { .. } | Self::TrustExpired { .. } | Self::Parameter { .. } => Remedy::Halt,
+            Self::ClientFrozen { .. } | Self::TrustExpired { .. } => Remedy::Halt,
             Self::HeaderFromFuture { .. } => Remedy::Wait,
             Self::HeightNotAbove { .. }
             | Self::TrustedValidatorsHash

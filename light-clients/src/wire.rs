@@ -8,10 +8,7 @@ use prost::{Message, Name};
 /// Decodes an `Any` that has to hold an `M` of at most `max` bytes.
 pub(crate) fn decode_any<M: Message + Name + Default>(any: &Any, part: Part, max: usize) -> Result<M, Reason> {
     // Compared in pieces: `type_url()` allocates.
-    let name = any
-        .type_url
-        .strip_prefix('/')
-        .and_then(|rest| rest.strip_prefix(M::PACKAGE));
+    let name = any.type_url.strip_prefix('/').and_then(|rest| rest.strip_prefix(M::PACKAGE));
     if name.and_then(|rest| rest.strip_prefix('.')) != Some(M::NAME) {
         return Err(Reason::WrongType { part });
     }
@@ -26,20 +23,13 @@ pub(crate) fn decode<M: Message + Default>(bytes: &[u8], part: Part, max: usize)
 
 /// Wraps a message into an `Any`.
 pub(crate) fn encode_any<M: Message + Name>(message: &M) -> Any {
-    Any {
-        type_url: M::type_url(),
-        value: message.encode_to_vec(),
-    }
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
 
 /// Refuses `count` above `max`.
 pub(crate) fn within(count: usize, max: usize, part: Part) -> Result<(), Reason> {
     if count > max {
-        return Err(Reason::TooLarge {
-            part,
-            size: count as u64,
-            max: max as u64,
-        });
+        return Err(Reason::TooLarge { part, size: count as u64, max: max as u64 });
     }
     Ok(())
 }

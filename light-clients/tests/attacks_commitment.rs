@@ -28,11 +28,9 @@ fn chain() -> MultiStore {
         ("c/9", "seven"),
     ];
     let mut stores = MultiStore::default();
-    for (name, entries) in [
-        ("bank", vec![("x", "1")]),
-        ("ibc", ibc.to_vec()),
-        ("staking", vec![("y", "2"), ("z", "3")]),
-    ] {
+    for (name, entries) in
+        [("bank", vec![("x", "1")]), ("ibc", ibc.to_vec()), ("staking", vec![("y", "2"), ("z", "3")])]
+    {
         stores.stores.insert(name.into(), Store::new(5, entries));
     }
     stores
@@ -51,19 +49,11 @@ fn check(root: &[u8], proof: &MerkleProof, path: &MerklePath, value: Option<&[u8
 
 /// The same lowest proof in a chain of that one store: its subroot is whatever the proof leads to.
 fn in_own_chain(lowest: CommitmentProof, leaf: &ExistenceProof) -> (MerkleProof, Vec<u8>) {
-    alone(
-        "ibc",
-        lowest,
-        calculate_existence_root::<HostFunctionsManager>(leaf).unwrap(),
-    )
+    alone("ibc", lowest, calculate_existence_root::<HostFunctionsManager>(leaf).unwrap())
 }
 
 fn absent(key: &[u8], left: Option<ExistenceProof>, right: Option<ExistenceProof>) -> CommitmentProof {
-    nonexist(NonExistenceProof {
-        key: key.to_vec(),
-        left,
-        right,
-    })
+    nonexist(NonExistenceProof { key: key.to_vec(), left, right })
 }
 
 #[test]
@@ -74,19 +64,12 @@ fn every_key_is_proven_and_every_gap_is_absent() {
         assert_eq!(check(&root, &chain.prove("ibc", key), &path(key), Some(value)), Ok(()));
     }
     for key in [b"a/0".as_slice(), b"a/11", b"b/2", b"c/99", b"0", b"z"] {
-        assert_eq!(
-            check(&root, &chain.prove("ibc", key), &path(key), None),
-            Ok(()),
-            "{key:?}"
-        );
+        assert_eq!(check(&root, &chain.prove("ibc", key), &path(key), None), Ok(()), "{key:?}");
     }
     let bank = MerklePath::new("bank", "x");
     assert_eq!(check(&root, &chain.prove("bank", b"x"), &bank, Some(b"1")), Ok(()));
     // A single leaf is both ends of its tree.
-    assert_eq!(
-        check(&root, &chain.prove("bank", b"w"), &MerklePath::new("bank", "w"), None),
-        Ok(())
-    );
+    assert_eq!(check(&root, &chain.prove("bank", b"w"), &MerklePath::new("bank", "w"), None), Ok(()));
 }
 
 #[test]
@@ -95,66 +78,25 @@ fn attack_14_forged_exclusion_proof() {
     let (root, store) = (chain.app_hash(), &chain.stores["ibc"]);
     let above = exist(chain.store_proof("ibc"));
     let forge = |lowest: CommitmentProof| {
-        check(
-            &root,
-            &MerkleProof {
-                proofs: vec![lowest, above.clone()],
-            },
-            &path(b"b/1"),
-            None,
-        )
+        check(&root, &MerkleProof { proofs: vec![lowest, above.clone()] }, &path(b"b/1"), None)
     };
     let leaf = |key: &[u8]| Some(store.existence(key));
     let no_neighbours = Err(Reason::ProofNeighbours { tree: 0 });
     // `b/1` is there: each of these hides it.
-    assert_eq!(
-        forge(absent(b"b/1", leaf(b"a/3"), leaf(b"b/3"))),
-        no_neighbours,
-        "neighbours of the hidden key"
-    );
-    assert_eq!(
-        forge(absent(b"b/1", leaf(b"a/1"), leaf(b"c/9"))),
-        no_neighbours,
-        "far apart"
-    );
-    assert_eq!(
-        forge(absent(b"b/1", leaf(b"a/3"), None)),
-        no_neighbours,
-        "not the last leaf"
-    );
-    assert_eq!(
-        forge(absent(b"b/1", None, leaf(b"b/3"))),
-        no_neighbours,
-        "not the first leaf"
-    );
-    assert_eq!(
-        forge(absent(b"b/1", leaf(b"b/3"), leaf(b"a/3"))),
-        no_neighbours,
-        "the wrong way round"
-    );
-    assert_eq!(
-        forge(absent(b"b/1", leaf(b"b/1"), leaf(b"b/3"))),
-        no_neighbours,
-        "beside itself"
-    );
+    assert_eq!(forge(absent(b"b/1", leaf(b"a/3"), leaf(b"b/3"))), no_neighbours, "neighbours of the hidden key");
+    assert_eq!(forge(absent(b"b/1", leaf(b"a/1"), leaf(b"c/9"))), no_neighbours, "far apart");
+    assert_eq!(forge(absent(b"b/1", leaf(b"a/3"), None)), no_neighbours, "not the last leaf");
+    assert_eq!(forge(absent(b"b/1", None, leaf(b"b/3"))), no_neighbours, "not the first leaf");
+    assert_eq!(forge(absent(b"b/1", leaf(b"b/3"), leaf(b"a/3"))), no_neighbours, "the wrong way round");
+    assert_eq!(forge(absent(b"b/1", leaf(b"b/1"), leaf(b"b/3"))), no_neighbours, "beside itself");
     assert_eq!(forge(absent(b"b/1", None, None)), no_neighbours, "of nothing");
     // Paths that never part: the same leaf twice, and one without a path.
     let renamed = store.existence(b"b/3");
     assert_eq!(
-        forge(absent(
-            b"b/1",
-            Some(ExistenceProof {
-                key: b"a/9".to_vec(),
-                ..renamed.clone()
-            }),
-            Some(renamed)
-        )),
+        forge(absent(b"b/1", Some(ExistenceProof { key: b"a/9".to_vec(), ..renamed.clone() }), Some(renamed))),
         no_neighbours
     );
-    let bare = ExistenceProof {
-        path: Vec::new(),
-        ..store.existence(b"a/3")
-    };
+    let bare = ExistenceProof { path: Vec::new(), ..store.existence(b"a/3") };
     assert_eq!(forge(absent(b"b/1", Some(bare), leaf(b"b/3"))), no_neighbours);
     // Dragonberry: the sibling on the right moves into the prefix, so that the leaf seems to be the last one.
     let mut last = store.existence(b"a/3");
@@ -162,10 +104,7 @@ fn attack_14_forged_exclusion_proof() {
         inner.prefix.extend(std::mem::take(&mut inner.suffix));
     }
     let malformed = forge(absent(b"b/1", Some(last), None));
-    assert!(
-        matches!(malformed, Err(Reason::ProofInner { tree: 0, .. })),
-        "{malformed:?}"
-    );
+    assert!(matches!(malformed, Err(Reason::ProofInner { tree: 0, .. })), "{malformed:?}");
 
     // The same kinds of proof where nothing is hidden.
     assert_eq!(check(&root, &chain.prove("ibc", b"b/2"), &path(b"b/2"), None), Ok(()));
@@ -183,24 +122,10 @@ fn attack_15_leaf_and_inner_prefix_confusion() {
     let mut fake = store.existence(b"a/1");
     let header = image[..image.len() - 66].to_vec();
     fake.leaf.as_mut().unwrap().prefix = header;
-    let fake = ExistenceProof {
-        key: key.clone(),
-        value: right.clone(),
-        path: Vec::new(),
-        ..fake
-    };
-    assert_eq!(
-        calculate_existence_root::<HostFunctionsManager>(&fake).unwrap(),
-        store.root(),
-        "the hashes agree"
-    );
-    let proof = MerkleProof {
-        proofs: vec![exist(fake), exist(chain.store_proof("ibc"))],
-    };
-    assert_eq!(
-        check(&root, &proof, &path(&key), Some(&right)),
-        Err(Reason::ProofLeaf { tree: 0 })
-    );
+    let fake = ExistenceProof { key: key.clone(), value: right.clone(), path: Vec::new(), ..fake };
+    assert_eq!(calculate_existence_root::<HostFunctionsManager>(&fake).unwrap(), store.root(), "the hashes agree");
+    let proof = MerkleProof { proofs: vec![exist(fake), exist(chain.store_proof("ibc"))] };
+    assert_eq!(check(&root, &proof, &path(&key), Some(&right)), Err(Reason::ProofLeaf { tree: 0 }));
 
     // A leaf shown as an inner node, and leaves with something hidden in their prefix.
     let honest = store.existence(b"b/1");
@@ -244,43 +169,28 @@ fn attack_16_iavl_node_with_left_and_right() {
             b"four"
         ));
         let index = u32::try_from(index).unwrap();
-        assert_eq!(
-            check(&root, &proof, &path(b"b/1"), Some(b"four")),
-            Err(Reason::ProofInner { tree: 0, index })
-        );
+        assert_eq!(check(&root, &proof, &path(b"b/1"), Some(b"four")), Err(Reason::ProofInner { tree: 0, index }));
     }
     // Neither left nor right; and a sibling whose length byte lies.
     for (prefix, suffix) in [(vec![2, 4, 10, 32], vec![]), (vec![2, 4, 10, 32], vec![31; 33])] {
         let mut spoiled = honest.clone();
         spoiled.path[0] = inner_op(prefix, suffix);
         let (proof, root) = in_own_chain(exist(spoiled.clone()), &spoiled);
-        assert_eq!(
-            check(&root, &proof, &path(b"b/1"), Some(b"four")),
-            Err(Reason::ProofInner { tree: 0, index: 0 })
-        );
+        assert_eq!(check(&root, &proof, &path(b"b/1"), Some(b"four")), Err(Reason::ProofInner { tree: 0, index: 0 }));
     }
     // The same in the simple tree above.
     let mut proof = chain.prove("ibc", b"b/1");
-    let Some(Proof::Exist(above)) = &mut proof.proofs[1].proof else {
-        panic!("an existence proof")
-    };
+    let Some(Proof::Exist(above)) = &mut proof.proofs[1].proof else { panic!("an existence proof") };
     let right = above.path.iter().position(|inner| inner.prefix.len() == 33).unwrap();
     above.path[right].suffix = vec![1; 32];
     let root = calculate_existence_root::<HostFunctionsManager>(above).unwrap();
     let index = u32::try_from(right).unwrap();
-    assert_eq!(
-        check(&root, &proof, &path(b"b/1"), Some(b"four")),
-        Err(Reason::ProofInner { tree: 1, index })
-    );
+    assert_eq!(check(&root, &proof, &path(b"b/1"), Some(b"four")), Err(Reason::ProofInner { tree: 1, index }));
 }
 
 #[test]
 fn attack_17_depth_129_with_max_depth_0() {
-    assert_eq!(
-        (iavl_spec().max_depth, iavl_spec().min_depth),
-        (0, 0),
-        "the specs set no limit"
-    );
+    assert_eq!((iavl_spec().max_depth, iavl_spec().min_depth), (0, 0), "the specs set no limit");
     for depth in [1, 20, MAX_PROOF_DEPTH] {
         let (lowest, subroot) = deep(depth);
         let (key, value) = (lowest.key.clone(), lowest.value.clone());
@@ -297,11 +207,7 @@ fn attack_17_depth_129_with_max_depth_0() {
         &value
     ));
     let (proof, root) = alone("ibc", exist(lowest.clone()), subroot.clone());
-    let too_deep = Err(Reason::ProofDepth {
-        tree: 0,
-        depth: 129,
-        max: 128,
-    });
+    let too_deep = Err(Reason::ProofDepth { tree: 0, depth: 129, max: 128 });
     assert_eq!(check(&root, &proof, &path(&key), Some(&value)), too_deep);
     let after = [key.as_slice(), b"0"].concat();
     let (proof, root) = alone("ibc", absent(&after, Some(lowest), None), subroot);
@@ -317,34 +223,21 @@ fn attack_18_wrong_spec_key_prefix_or_root_height() {
     assert_eq!(verify(&root, path(key), b"four"), Ok(()));
     // The block after: a proof of height h against the root of h + 1.
     let mut next = chain.clone();
-    next.stores
-        .get_mut("ibc")
-        .unwrap()
-        .entries
-        .insert(b"a/4".to_vec(), b"new".to_vec());
-    assert_eq!(
-        verify(&next.app_hash(), path(key), b"four"),
-        Err(Reason::ProofRoot { tree: 1 })
-    );
+    next.stores.get_mut("ibc").unwrap().entries.insert(b"a/4".to_vec(), b"new".to_vec());
+    assert_eq!(verify(&next.app_hash(), path(key), b"four"), Err(Reason::ProofRoot { tree: 1 }));
     assert_eq!(
         check(&next.app_hash(), &chain.prove("ibc", b"a/4"), &path(b"a/4"), None),
         Err(Reason::ProofRoot { tree: 1 })
     );
     assert_eq!(verify(&root, path(b"b/3"), b"four"), Err(Reason::ProofKey { tree: 0 }));
-    assert_eq!(
-        verify(&root, MerklePath::new("bank", key), b"four"),
-        Err(Reason::ProofKey { tree: 1 })
-    );
+    assert_eq!(verify(&root, MerklePath::new("bank", key), b"four"), Err(Reason::ProofKey { tree: 1 }));
     assert_eq!(verify(&root, path(key), b"five"), Err(Reason::ProofValue { tree: 0 }));
     assert_eq!(verify(&root, path(key), b""), Err(Reason::EmptyValue));
     assert_eq!(
         verify(&root, MerklePath::from_keys(vec![key.to_vec()]), b"four"),
         Err(Reason::TreeCount { got: 1, want: 2 })
     );
-    assert_eq!(
-        verify(&root, path(b""), b"four"),
-        Err(Reason::Missing { part: Part::Key })
-    );
+    assert_eq!(verify(&root, path(b""), b"four"), Err(Reason::Missing { part: Part::Key }));
     // Specs in the wrong order, or too few.
     let typed = |trees: &[Tree]| verify_membership(trees, &root, &proof, &path(key), b"four");
     assert_eq!(typed(&COSMOS_TREES), Ok(()));
@@ -352,13 +245,8 @@ fn attack_18_wrong_spec_key_prefix_or_root_height() {
     assert_eq!(typed(&[Tree::Iavl, Tree::Iavl]), Err(Reason::ProofLeaf { tree: 1 }));
     assert_eq!(typed(&[Tree::Iavl]), Err(Reason::TreeCount { got: 2, want: 1 }));
     // A store's proof under another store's root.
-    let mixed = MerkleProof {
-        proofs: vec![proof.proofs[0].clone(), exist(chain.store_proof("bank"))],
-    };
-    assert_eq!(
-        check(&root, &mixed, &MerklePath::new("bank", key), Some(b"four")),
-        Err(Reason::ProofRoot { tree: 0 })
-    );
+    let mixed = MerkleProof { proofs: vec![proof.proofs[0].clone(), exist(chain.store_proof("bank"))] };
+    assert_eq!(check(&root, &mixed, &MerklePath::new("bank", key), Some(b"four")), Err(Reason::ProofRoot { tree: 0 }));
 }
 
 #[test]
@@ -373,17 +261,10 @@ fn attack_19_membership_presented_as_absence_and_the_reverse() {
     assert_eq!(check(&root, &present, &path(there), None), kind(0));
     assert_eq!(check(&root, &absence, &path(gone), Some(b"four")), kind(0));
     // An absence proof of one key for another; a store that is said to be absent.
-    assert_eq!(
-        check(&root, &absence, &path(there), None),
-        Err(Reason::ProofKey { tree: 0 })
-    );
-    let store_gone = MerkleProof {
-        proofs: vec![present.proofs[0].clone(), absence.proofs[0].clone()],
-    };
+    assert_eq!(check(&root, &absence, &path(there), None), Err(Reason::ProofKey { tree: 0 }));
+    let store_gone = MerkleProof { proofs: vec![present.proofs[0].clone(), absence.proofs[0].clone()] };
     assert_eq!(check(&root, &store_gone, &path(there), Some(b"four")), kind(1));
-    let nothing = MerkleProof {
-        proofs: vec![CommitmentProof { proof: None }, present.proofs[1].clone()],
-    };
+    let nothing = MerkleProof { proofs: vec![CommitmentProof { proof: None }, present.proofs[1].clone()] };
     assert_eq!(check(&root, &nothing, &path(there), None), kind(0));
     assert_eq!(check(&root, &nothing, &path(there), Some(b"four")), kind(0));
 }
@@ -394,18 +275,9 @@ fn attack_20_undecodable_proof_is_never_absence() {
     let block = Block::new(10, &validators(0..4, 10)).with(|block| block.app_hash = chain.app_hash());
     let (client, state) = (client(&block), block.consensus_state().encode());
     let check = |bytes: &[u8], value: Option<&[u8]>| {
-        TendermintClient.membership(
-            &client,
-            &state,
-            bytes,
-            &path(if value.is_some() { b"b/1" } else { b"b/2" }),
-            value,
-        )
+        TendermintClient.membership(&client, &state, bytes, &path(if value.is_some() { b"b/1" } else { b"b/2" }), value)
     };
-    let (present, absence) = (
-        chain.prove("ibc", b"b/1").encode_to_vec(),
-        chain.prove("ibc", b"b/2").encode_to_vec(),
-    );
+    let (present, absence) = (chain.prove("ibc", b"b/1").encode_to_vec(), chain.prove("ibc", b"b/2").encode_to_vec());
     assert_eq!(check(&present, Some(b"four")), Ok(()));
     assert_eq!(check(&absence, None), Ok(()));
     for length in 0..absence.len() {
@@ -419,14 +291,7 @@ fn attack_20_undecodable_proof_is_never_absence() {
     assert_eq!(check(&[0xff; 40], None), Err(Reason::Undecodable { part }));
     assert_eq!(check(&[], None), Err(Reason::TreeCount { got: 0, want: 2 }));
     let max = MAX_PROOF_BYTES as u64;
-    assert_eq!(
-        check(&vec![0; MAX_PROOF_BYTES + 1], None),
-        Err(Reason::TooLarge {
-            part,
-            size: max + 1,
-            max
-        })
-    );
+    assert_eq!(check(&vec![0; MAX_PROOF_BYTES + 1], None), Err(Reason::TooLarge { part, size: max + 1, max }));
 }
 
 #[test]
@@ -437,30 +302,13 @@ fn attack_21_wrong_store_prefix() {
     chain.stores.insert("ibc2".into(), twin);
     let root = chain.app_hash();
     let forged = chain.prove("ibc2", b"b/1");
-    assert_eq!(
-        check(&root, &forged, &MerklePath::new("ibc2", "b/1"), Some(b"forged")),
-        Ok(())
-    );
-    assert_eq!(
-        check(&root, &forged, &path(b"b/1"), Some(b"forged")),
-        Err(Reason::ProofKey { tree: 1 })
-    );
+    assert_eq!(check(&root, &forged, &MerklePath::new("ibc2", "b/1"), Some(b"forged")), Ok(()));
+    assert_eq!(check(&root, &forged, &path(b"b/1"), Some(b"forged")), Err(Reason::ProofKey { tree: 1 }));
     let absence = chain.prove("ibc2", b"b/2");
     assert_eq!(check(&root, &absence, &MerklePath::new("ibc2", "b/2"), None), Ok(()));
-    assert_eq!(
-        check(&root, &absence, &path(b"b/2"), None),
-        Err(Reason::ProofKey { tree: 1 })
-    );
+    assert_eq!(check(&root, &absence, &path(b"b/2"), None), Err(Reason::ProofKey { tree: 1 }));
     for prefix in ["", "ib", "ibc/", "IBC"] {
-        assert!(
-            check(
-                &root,
-                &chain.prove("ibc", b"b/1"),
-                &MerklePath::new(prefix, "b/1"),
-                Some(b"four")
-            )
-            .is_err()
-        );
+        assert!(check(&root, &chain.prove("ibc", b"b/1"), &MerklePath::new(prefix, "b/1"), Some(b"four")).is_err());
     }
     // The prefix inside the key instead of before it.
     let joined = MerklePath::from_keys(vec![b"ibc/b/1".to_vec()]);
@@ -488,84 +336,39 @@ fn batches_prove_many_keys_of_one_tree_and_none_of_a_path() {
     assert!(ics23::is_compressed(&compressed));
     for proof in [&batch, &compressed] {
         let verify = |items: &[(&[u8], Option<&[u8]>)]| verify_batch(Tree::Iavl, &store.root(), proof, items);
-        assert_eq!(
-            verify(&[(b"a/2", Some(b"two")), (b"b/2", None), (b"b/1", Some(b"four"))]),
-            Ok(())
-        );
-        assert_eq!(
-            verify(&[(b"a/2", Some(b"two")), (b"b/1", None)]),
-            Err(Reason::ProofKey { tree: 0 })
-        );
+        assert_eq!(verify(&[(b"a/2", Some(b"two")), (b"b/2", None), (b"b/1", Some(b"four"))]), Ok(()));
+        assert_eq!(verify(&[(b"a/2", Some(b"two")), (b"b/1", None)]), Err(Reason::ProofKey { tree: 0 }));
         assert_eq!(verify(&[(b"a/2", Some(b"2"))]), Err(Reason::ProofValue { tree: 0 }));
         assert_eq!(verify(&[(b"a/2", Some(b""))]), Err(Reason::EmptyValue));
         assert_eq!(verify(&[(b"a/3", Some(b"three"))]), Err(Reason::ProofKey { tree: 0 }));
         let other_root = verify_batch(Tree::Iavl, &[1; 32], proof, &[(b"a/2", Some(b"two"))]);
         assert_eq!(other_root, Err(Reason::ProofRoot { tree: 0 }));
         // A chain takes no batch for one path, so neither do we.
-        let single = MerkleProof {
-            proofs: vec![proof.clone(), exist(chain.store_proof("ibc"))],
-        };
+        let single = MerkleProof { proofs: vec![proof.clone(), exist(chain.store_proof("ibc"))] };
         let root = chain.app_hash();
-        assert_eq!(
-            check(&root, &single, &path(b"a/2"), Some(b"two")),
-            Err(Reason::BatchedProof { tree: 0 })
-        );
-        assert_eq!(
-            verify_absence(&COSMOS_TREES, &root, &single, &path(b"b/2")),
-            Err(Reason::BatchedProof { tree: 0 })
-        );
+        assert_eq!(check(&root, &single, &path(b"a/2"), Some(b"two")), Err(Reason::BatchedProof { tree: 0 }));
+        assert_eq!(verify_absence(&COSMOS_TREES, &root, &single, &path(b"b/2")), Err(Reason::BatchedProof { tree: 0 }));
     }
 }
 
 #[test]
 fn compressed_batches_are_bounded_and_name_only_what_they_carry() {
     let leaf = chain().stores["ibc"].existence(b"a/2");
-    let one = ics23::CompressedExistenceProof {
-        key: leaf.key,
-        value: leaf.value,
-        leaf: leaf.leaf,
-        path: vec![0],
-    };
+    let one = ics23::CompressedExistenceProof { key: leaf.key, value: leaf.value, leaf: leaf.leaf, path: vec![0] };
     let batch = |entry: ics23::CompressedExistenceProof, count: usize, lookup_inners: Vec<ics23::InnerOp>| {
-        let entry = ics23::CompressedBatchEntry {
-            proof: Some(ics23::compressed_batch_entry::Proof::Exist(entry)),
-        };
-        let batch = ics23::CompressedBatchProof {
-            entries: vec![entry; count],
-            lookup_inners,
-        };
-        unfold(&CommitmentProof {
-            proof: Some(Proof::Compressed(batch)),
-        })
-        .map(|proofs| proofs.len())
+        let entry = ics23::CompressedBatchEntry { proof: Some(ics23::compressed_batch_entry::Proof::Exist(entry)) };
+        let batch = ics23::CompressedBatchProof { entries: vec![entry; count], lookup_inners };
+        unfold(&CommitmentProof { proof: Some(Proof::Compressed(batch)) }).map(|proofs| proofs.len())
     };
     let with_path = |path: Vec<i32>| ics23::CompressedExistenceProof { path, ..one.clone() };
     let inner = inner_op(vec![2, 4, 10, 32], vec![32; 33]);
-    assert_eq!(
-        batch(with_path(vec![0, 0]), MAX_BATCH_ENTRIES, vec![inner.clone()]),
-        Ok(MAX_BATCH_ENTRIES)
-    );
+    assert_eq!(batch(with_path(vec![0, 0]), MAX_BATCH_ENTRIES, vec![inner.clone()]), Ok(MAX_BATCH_ENTRIES));
     for index in [1, -1, i32::MAX, i32::MIN] {
-        assert_eq!(
-            batch(with_path(vec![0, index]), 1, vec![inner.clone()]),
-            Err(Reason::ProofLookup { index })
-        );
+        assert_eq!(batch(with_path(vec![0, index]), 1, vec![inner.clone()]), Err(Reason::ProofLookup { index }));
     }
     let label = |result: Result<usize, Reason>| result.unwrap_err().label();
-    assert_eq!(
-        label(batch(one.clone(), MAX_BATCH_ENTRIES + 1, vec![inner.clone()])),
-        "too_large"
-    );
-    assert_eq!(
-        label(batch(with_path(vec![0; 129]), 1, vec![inner.clone()])),
-        "too_large"
-    );
-    assert_eq!(
-        batch(with_path(vec![0; 128]), MAX_BATCH_ENTRIES, vec![inner]),
-        Ok(MAX_BATCH_ENTRIES)
-    );
-    assert_eq!(
-        label(batch(one.clone(), 1, vec![inner_op(vec![0; 100_000], vec![])])),
-        "too_large"
-    );
+    assert_eq!(label(batch(one.clone(), MAX_BATCH_ENTRIES + 1, vec![inner.clone()])), "too_large");
+    assert_eq!(label(batch(with_path(vec![0; 129]), 1, vec![inner.clone()])), "too_large");
+    assert_eq!(batch(with_path(vec![0; 128]), MAX_BATCH_ENTRIES, vec![inner]), Ok(MAX_BATCH_ENTRIES));
+    assert_eq!(label(batch(one.clone(), 1, vec![inner_op(vec![0; 100_000], vec![])])), "too_large");
 }

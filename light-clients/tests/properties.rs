@@ -87,10 +87,7 @@ fn apply(bytes: &[u8], changes: &[Change]) -> Vec<u8> {
 }
 
 fn changed(any: &Any, changes: &[Change]) -> Any {
-    Any {
-        type_url: any.type_url.clone(),
-        value: apply(&any.value, changes),
-    }
+    Any { type_url: any.type_url.clone(), value: apply(&any.value, changes) }
 }
 
 proptest! {

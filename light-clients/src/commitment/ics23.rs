@@ -76,9 +76,7 @@ pub fn verify_membership(
 pub fn verify_absence(trees: &[Tree], root: &[u8], proof: &MerkleProof, path: &MerklePath) -> Result<(), Reason> {
     check_counts(trees, root, proof, path)?;
     let (Some(tree), Some(lowest), Some(key)) = (trees.first(), proof.proofs.first(), path.keys().last()) else {
-        return Err(Reason::Missing {
-            part: Part::MerkleProof,
-        });
+        return Err(Reason::Missing { part: Part::MerkleProof });
     };
     let subroot = root_below(root, proof, 0)?;
     verify_absent(*tree, 0, lowest, subroot, key)?;
@@ -96,12 +94,7 @@ fn climb(
 ) -> Result<(), Reason> {
     let mut value = value;
     // Keys come root first, trees and proofs lowest first.
-    let levels = trees
-        .iter()
-        .zip(&proof.proofs)
-        .zip(path.keys().iter().rev())
-        .enumerate()
-        .skip(start);
+    let levels = trees.iter().zip(&proof.proofs).zip(path.keys().iter().rev()).enumerate().skip(start);
     for (level, ((tree, proof_here), key)) in levels {
         let root_here = root_below(root, proof, level)?;
         verify_present(*tree, number(level), proof_here, root_here, key, value)?;
@@ -122,10 +115,7 @@ fn root_below<'a>(root: &'a [u8], proof: &'a MerkleProof, level: usize) -> Resul
 fn check_counts(trees: &[Tree], root: &[u8], proof: &MerkleProof, path: &MerklePath) -> Result<(), Reason> {
     for got in [proof.proofs.len(), path.keys().len()] {
         if got != trees.len() || got == 0 {
-            return Err(Reason::TreeCount {
-                got: number(got),
-                want: number(trees.len()),
-            });
+            return Err(Reason::TreeCount { got: number(got), want: number(trees.len()) });
         }
     }
     for key in path.keys() {
@@ -135,9 +125,7 @@ fn check_counts(trees: &[Tree], root: &[u8], proof: &MerkleProof, path: &MerkleP
         }
     }
     if root.is_empty() {
-        return Err(Reason::ProofRoot {
-            tree: number(trees.len().saturating_sub(1)),
-        });
+        return Err(Reason::ProofRoot { tree: number(trees.len().saturating_sub(1)) });
     }
     Ok(())
 }
@@ -199,11 +187,7 @@ pub(super) fn verify_absent(
     let elsewhere = leaves.into_iter().flatten().any(|leaf| {
         !ics23::calculate_existence_root::<HostFunctionsManager>(leaf).is_ok_and(|calculated| calculated == root)
     });
-    Err(if elsewhere {
-        Reason::ProofRoot { tree: level }
-    } else {
-        Reason::ProofNeighbours { tree: level }
-    })
+    Err(if elsewhere { Reason::ProofRoot { tree: level } } else { Reason::ProofNeighbours { tree: level } })
 }
 
 fn existence(proof: &CommitmentProof, level: u32) -> Result<&ExistenceProof, Reason> {

@@ -28,11 +28,7 @@ const HASH_LENGTH: u8 = 32;
 pub(super) fn check_existence(tree: Tree, level: u32, proof: &ExistenceProof) -> Result<(), Reason> {
     let depth = proof.path.len();
     if depth > MAX_PROOF_DEPTH {
-        return Err(Reason::ProofDepth {
-            tree: level,
-            depth: depth as u64,
-            max: MAX_PROOF_DEPTH as u64,
-        });
+        return Err(Reason::ProofDepth { tree: level, depth: depth as u64, max: MAX_PROOF_DEPTH as u64 });
     }
     within(proof.key.len(), MAX_KEY_BYTES, Part::Key)?;
     if !proof.leaf.as_ref().is_some_and(|leaf| is_leaf(tree, leaf)) {
@@ -40,10 +36,7 @@ pub(super) fn check_existence(tree: Tree, level: u32, proof: &ExistenceProof) ->
     }
     for (index, inner) in (1_u32..).zip(&proof.path) {
         if !is_inner(tree, inner, index) {
-            return Err(Reason::ProofInner {
-                tree: level,
-                index: index.saturating_sub(1),
-            });
+            return Err(Reason::ProofInner { tree: level, index: index.saturating_sub(1) });
         }
     }
     Ok(())
@@ -51,10 +44,7 @@ pub(super) fn check_existence(tree: Tree, level: u32, proof: &ExistenceProof) ->
 
 /// Whether two paths, seen from the root, part before either ends.
 pub(super) fn part_ways(left: &[InnerOp], right: &[InnerOp]) -> bool {
-    left.iter()
-        .rev()
-        .zip(right.iter().rev())
-        .any(|(a, b)| a.prefix != b.prefix || a.suffix != b.suffix)
+    left.iter().rev().zip(right.iter().rev()).any(|(a, b)| a.prefix != b.prefix || a.suffix != b.suffix)
 }
 
 fn is_leaf(tree: Tree, leaf: &LeafOp) -> bool {
@@ -111,8 +101,5 @@ fn node_header(bytes: &[u8]) -> Option<(i64, i64, &[u8])> {
 fn varint(bytes: &[u8]) -> Option<(i64, &[u8])> {
     let mut rest = bytes;
     let raw = prost::encoding::decode_varint(&mut rest).ok()?;
-    (raw & 1 == 0)
-        .then(|| i64::try_from(raw >> 1).ok())
-        .flatten()
-        .map(|value| (value, rest))
+    (raw & 1 == 0).then(|| i64::try_from(raw >> 1).ok()).flatten().map(|value| (value, rest))
 }

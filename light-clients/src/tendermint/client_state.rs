@@ -100,13 +100,7 @@ impl ClientState {
         if p.upgrade_path.len() > MAX_UPGRADE_PATH_KEYS || p.upgrade_path.iter().any(|key| key.trim().is_empty()) {
             return Err(refuse(Parameter::UpgradePath));
         }
-        Ok(Self {
-            chain_id,
-            revision,
-            trust_level,
-            parameters,
-            allow_update_after: (false, false),
-        })
+        Ok(Self { chain_id, revision, trust_level, parameters, allow_update_after: (false, false) })
     }
 
     /// Decodes and checks the protobuf of ibc-go.
@@ -126,10 +120,7 @@ impl ClientState {
             proof_specs: raw.proof_specs,
             upgrade_path: raw.upgrade_path,
         })?;
-        Ok(Self {
-            allow_update_after,
-            ..state
-        })
+        Ok(Self { allow_update_after, ..state })
     }
 
     /// The protobuf of ibc-go.
@@ -138,10 +129,7 @@ impl ClientState {
         #[allow(deprecated)]
         let raw = RawClientState {
             chain_id: p.chain_id.clone(),
-            trust_level: Some(Fraction {
-                numerator: p.trust_level.0,
-                denominator: p.trust_level.1,
-            }),
+            trust_level: Some(Fraction { numerator: p.trust_level.0, denominator: p.trust_level.1 }),
             trusting_period: Some(raw_duration(p.trusting_period)),
             unbonding_period: Some(raw_duration(p.unbonding_period)),
             max_clock_drift: Some(raw_duration(p.max_clock_drift)),
@@ -208,15 +196,9 @@ pub(super) fn revision_digits(chain_id: &str) -> Option<(&str, &str)> {
 fn duration(raw: Option<RawDuration>, parameter: Parameter) -> Result<Duration, Reason> {
     let refuse = Reason::Parameter { parameter };
     let raw = raw.unwrap_or_default();
-    let nanos = u32::try_from(raw.nanos)
-        .ok()
-        .filter(|nanos| *nanos < 1_000_000_000)
-        .ok_or(refuse)?;
+    let nanos = u32::try_from(raw.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or(refuse)?;
     // Go's durations are 64-bit nanoseconds: anything longer can't be what the chain holds.
-    let seconds = u64::try_from(raw.seconds)
-        .ok()
-        .filter(|seconds| *seconds < 9_223_372_036)
-        .ok_or(refuse)?;
+    let seconds = u64::try_from(raw.seconds).ok().filter(|seconds| *seconds < 9_223_372_036).ok_or(refuse)?;
     Ok(Duration::new(seconds, nanos))
 }
 
@@ -241,15 +223,8 @@ mod tests {
 
     #[test]
     fn revision_is_the_number_after_the_last_dash() {
-        let cases = [
-            ("cosmoshub-4", 4),
-            ("a-b-12", 12),
-            ("simd", 0),
-            ("ibc-", 0),
-            ("ibc-04", 0),
-            ("-4", 0),
-            ("ibc--4", 0),
-        ];
+        let cases =
+            [("cosmoshub-4", 4), ("a-b-12", 12), ("simd", 0), ("ibc-", 0), ("ibc-04", 0), ("-4", 0), ("ibc--4", 0)];
         for (chain_id, want) in cases {
             assert_eq!(revision(chain_id), Some(want), "{chain_id}");
         }
@@ -262,12 +237,7 @@ mod tests {
         parameters.frozen_height = Some(Height::new(0, 1));
         let state = ClientState::new(parameters).unwrap();
         assert_eq!(ClientState::decode(&state.encode()).unwrap(), state);
-        assert_eq!(
-            state.ensure_active(),
-            Err(Reason::ClientFrozen {
-                height: Height::new(0, 1)
-            })
-        );
+        assert_eq!(state.ensure_active(), Err(Reason::ClientFrozen { height: Height::new(0, 1) }));
     }
 
     #[test]

@@ -30,21 +30,14 @@ impl ConsensusState {
         if next_validators_hash.is_empty() {
             return refuse(Parameter::NextValidatorsHash);
         }
-        Ok(Self {
-            time,
-            root,
-            next_validators_hash,
-        })
+        Ok(Self { time, root, next_validators_hash })
     }
 
     /// Decodes and checks the protobuf of ibc-go.
     pub fn decode(any: &Any) -> Result<Self, Reason> {
         let raw: RawConsensusState = decode_any(any, Part::ConsensusState, MAX_CONSENSUS_STATE_BYTES)?;
         let refuse = |parameter| Reason::Parameter { parameter };
-        let time = raw
-            .timestamp
-            .and_then(|time| Time::try_from(time).ok())
-            .ok_or(refuse(Parameter::Timestamp))?;
+        let time = raw.timestamp.and_then(|time| Time::try_from(time).ok()).ok_or(refuse(Parameter::Timestamp))?;
         let next = hash(&raw.next_validators_hash).ok_or(refuse(Parameter::NextValidatorsHash))?;
         Self::new(time, raw.root.unwrap_or_default().hash, next)
     }
@@ -53,9 +46,7 @@ impl ConsensusState {
     pub fn encode(&self) -> Any {
         encode_any(&RawConsensusState {
             timestamp: Some(self.time.into()),
-            root: Some(MerkleRoot {
-                hash: self.root.clone(),
-            }),
+            root: Some(MerkleRoot { hash: self.root.clone() }),
             next_validators_hash: self.next_validators_hash.into(),
         })
     }
@@ -96,17 +87,12 @@ impl<'a> TrustedState<'a> {
         consensus: &'a ConsensusState,
         next_validators: &'a validator::Set,
     ) -> Result<Self, Reason> {
-        let height = block::Height::try_from(height.number).map_err(|_| Reason::Undecodable {
-            part: Part::TrustedHeight,
-        })?;
+        let height =
+            block::Height::try_from(height.number).map_err(|_| Reason::Undecodable { part: Part::TrustedHeight })?;
         if next_validators.hash() != consensus.next_validators_hash {
             return Err(Reason::TrustedValidatorsHash);
         }
-        Ok(Self {
-            height,
-            consensus,
-            next_validators,
-        })
+        Ok(Self { height, consensus, next_validators })
     }
 }
 
@@ -123,15 +109,9 @@ mod tests {
 
         let refused = |parameter| Err(Reason::Parameter { parameter });
         let hash = Hash::Sha256([2; 32]);
-        assert_eq!(
-            ConsensusState::new(Time::unix_epoch(), vec![1], hash),
-            refused(Parameter::Timestamp)
-        );
+        assert_eq!(ConsensusState::new(Time::unix_epoch(), vec![1], hash), refused(Parameter::Timestamp));
         assert_eq!(ConsensusState::new(time, vec![], hash), refused(Parameter::Root));
         assert_eq!(ConsensusState::new(time, vec![1; 65], hash), refused(Parameter::Root));
-        assert_eq!(
-            ConsensusState::new(time, vec![1], Hash::None),
-            refused(Parameter::NextValidatorsHash)
-        );
+        assert_eq!(ConsensusState::new(time, vec![1], Hash::None), refused(Parameter::NextValidatorsHash));
     }
 }

@@ -156,11 +156,7 @@ fn verify_one(
         return Err(Reason::ChainId.into());
     }
     if header.height() <= header.trusted_height() {
-        return Err(Reason::HeightNotAbove {
-            header: header.height(),
-            trusted: header.trusted_height(),
-        }
-        .into());
+        return Err(Reason::HeightNotAbove { header: header.height(), trusted: header.trusted_height() }.into());
     }
     check_product(&header.trusted_validators, client.trust_level())?;
     check_product(&header.validators, TrustThreshold::TWO_THIRDS)?;
@@ -168,10 +164,7 @@ fn verify_one(
     let options = options(client);
     let fresh = ProdPredicates.is_within_trust_period(trusted.consensus.time(), options.trusting_period, time(now)?);
     passed(Answer::from(fresh), now)?;
-    passed(
-        ProdVerifier::default().verify_validator_sets(&header.as_block_state()),
-        now,
-    )?;
+    passed(ProdVerifier::default().verify_validator_sets(&header.as_block_state()), now)?;
     let signed = ProdPredicates.has_sufficient_validators_and_signers_overlap(
         &header.signed,
         trusted.next_validators,

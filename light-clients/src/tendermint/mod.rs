@@ -43,18 +43,11 @@ pub struct TendermintClient;
 
 impl Verifier for TendermintClient {
     fn update(&self, client_state: &Any, trusted: &Any, header: &Any, now: Timestamp) -> Verdict<Updated> {
-        let decoded = || {
-            Ok((
-                ClientState::decode(client_state)?,
-                ConsensusState::decode(trusted)?,
-                Header::decode(header)?,
-            ))
-        };
+        let decoded =
+            || Ok((ClientState::decode(client_state)?, ConsensusState::decode(trusted)?, Header::decode(header)?));
         match decoded() {
-            Ok((client, trusted, header)) => verify_header(&client, &trusted, &header, now).map(|state| Updated {
-                height: header.height(),
-                consensus_state: state.encode(),
-            }),
+            Ok((client, trusted, header)) => verify_header(&client, &trusted, &header, now)
+                .map(|state| Updated { height: header.height(), consensus_state: state.encode() }),
             Err(reason) => Verdict::Invalid(reason),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::verdict::{check_product, passed, time};
 use super::{ClientState, ConsensusState, Header, TrustedState};
-use crate::{Reason, Timestamp, Verdict};
+use crate::{Part, Reason, Timestamp, Verdict};
 use tendermint_light_client_verifier::options::Options;
 use tendermint_light_client_verifier::types::{TrustedBlockState, UntrustedBlockState};
 use tendermint_light_client_verifier::{ProdVerifier, types::TrustThreshold};
@@ -37,26 +37,16 @@ fn try_verify(
         return Err(Reason::ChainId.into());
     }
     if header.trusted_height().revision != client.revision() {
-        return Err(Reason::Revision {
-            got: header.trusted_height().revision,
-            want: client.revision(),
-        }
-        .into());
+        return Err(Reason::Revision { got: header.trusted_height().revision, want: client.revision() }.into());
     }
     if header.height() <= header.trusted_height() {
-        return Err(Reason::HeightNotAbove {
-            header: header.height(),
-            trusted: header.trusted_height(),
-        }
-        .into());
+        return Err(Reason::HeightNotAbove { header: header.height(), trusted: header.trusted_height() }.into());
     }
     check_product(&header.trusted_validators, client.trust_level())?;
     check_product(&header.validators, TrustThreshold::TWO_THIRDS)?;
-    let state = ConsensusState::new(
-        header.time(),
-        header.signed.header.app_hash.as_bytes().into(),
-        header.signed.header.next_validators_hash,
-    )?;
+    let next = header.signed.header.next_validators_hash;
+    let state = ConsensusState::new(header.time(), header.signed.header.app_hash.as_bytes().into(), next)
+        .map_err(|_| Reason::Undecodable { part: Part::SignedHeader })?;
 
     let verifier = ProdVerifier::default();
     let time = time(now)?;
@@ -64,17 +54,11 @@ fn try_verify(
     let trusted = TrustedState::new(header.trusted_height(), trusted, &header.trusted_validators)?;
     let trusted = trusted.as_block_state(client);
     let untrusted = header.as_block_state();
-    passed(
-        verifier.validate_against_trusted(&untrusted, &trusted, &options, time),
-        now,
-    )?;
+    passed(verifier.validate_against_trusted(&untrusted, &trusted, &options, time), now)?;
     passed(verifier.check_header_is_from_past(&untrusted, &options, time), now)?;
     passed(verifier.verify_validator_sets(&untrusted), now)?;
     // Signatures last: all that bounds them was checked above.
-    passed(
-        verifier.verify_commit_against_trusted(&untrusted, &trusted, &options),
-        now,
-    )?;
+    passed(verifier.verify_commit_against_trusted(&untrusted, &trusted, &options), now)?;
     Ok(state)
 }
 
@@ -101,10 +85,6 @@ impl TrustedState<'_> {
 impl Header {
     /// ICS-07 headers carry no next validators: their hash is trusted because the header is.
     pub(super) fn as_block_state(&self) -> UntrustedBlockState<'_> {
-        UntrustedBlockState {
-            signed_header: &self.signed,
-            validators: &self.validators,
-            next_validators: None,
-        }
+        UntrustedBlockState { signed_header: &self.signed, validators: &self.validators, next_validators: None }
     }
 }

@@ -23,10 +23,7 @@ pub(super) fn decode_set(raw: RawValidatorSet, part: Part) -> Result<Set, Reason
         .into_iter()
         .map(|validator| Info::try_from(validator).map_err(|_| Reason::Undecodable { part }))
         .collect::<Result<Vec<_>, _>>()?;
-    let proposer = raw
-        .proposer
-        .and_then(|proposer| Info::try_from(proposer).ok())
-        .ok_or(Reason::Proposer { part })?;
+    let proposer = raw.proposer.and_then(|proposer| Info::try_from(proposer).ok()).ok_or(Reason::Proposer { part })?;
     if validators.iter().all(|validator| validator.address != proposer.address) {
         return Err(Reason::Proposer { part });
     }
@@ -34,15 +31,9 @@ pub(super) fn decode_set(raw: RawValidatorSet, part: Part) -> Result<Set, Reason
         return Err(Reason::DuplicateValidator { part, index });
     }
     let order = |validator: &Info| (Reverse(validator.power), validator.address);
-    let sorted = validators
-        .iter()
-        .zip(validators.iter().skip(1))
-        .position(|(a, b)| order(a) > order(b));
+    let sorted = validators.iter().zip(validators.iter().skip(1)).position(|(a, b)| order(a) > order(b));
     if let Some(index) = sorted {
-        return Err(Reason::ValidatorOrder {
-            part,
-            index: index_of(index).saturating_add(1),
-        });
+        return Err(Reason::ValidatorOrder { part, index: index_of(index).saturating_add(1) });
     }
     // The sum is counted here; a total from outside is worth nothing, and CometBFT ignores it, too.
     Ok(Set::new(validators, Some(proposer)))
@@ -51,10 +42,8 @@ pub(super) fn decode_set(raw: RawValidatorSet, part: Part) -> Result<Set, Reason
 fn check_powers(validators: &[RawValidator], part: Part) -> Result<(), Reason> {
     let mut total: u64 = 0;
     for (index, validator) in validators.iter().enumerate() {
-        let power = u64::try_from(validator.voting_power).map_err(|_| Reason::NegativeVotingPower {
-            part,
-            index: index_of(index),
-        })?;
+        let power = u64::try_from(validator.voting_power)
+            .map_err(|_| Reason::NegativeVotingPower { part, index: index_of(index) })?;
         total = total
             .checked_add(power)
             .filter(|total| *total <= MAX_TOTAL_VOTING_POWER)
@@ -70,10 +59,7 @@ fn check_powers(validators: &[RawValidator], part: Part) -> Result<(), Reason> {
 pub(super) fn check_votes(votes: &[CommitSig], set: &Set) -> Result<(), Reason> {
     let validators = set.validators();
     if votes.len() != validators.len() {
-        return Err(Reason::VoteCount {
-            votes: index_of(votes.len()),
-            validators: index_of(validators.len()),
-        });
+        return Err(Reason::VoteCount { votes: index_of(votes.len()), validators: index_of(validators.len()) });
     }
     if votes.iter().all(CommitSig::is_absent) {
         return Err(Reason::NoVotes);
@@ -81,10 +67,10 @@ pub(super) fn check_votes(votes: &[CommitSig], set: &Set) -> Result<(), Reason> 
     if let Some(index) = first_duplicate(votes.iter().filter_map(CommitSig::validator_address)) {
         return Err(Reason::DuplicateVote { index });
     }
-    let misplaced = votes.iter().zip(validators).position(|(vote, validator)| {
-        vote.validator_address()
-            .is_some_and(|address| address != validator.address)
-    });
+    let misplaced = votes
+        .iter()
+        .zip(validators)
+        .position(|(vote, validator)| vote.validator_address().is_some_and(|address| address != validator.address));
     match misplaced {
         Some(index) => Err(Reason::MisplacedVote { index: index_of(index) }),
         None => Ok(()),
@@ -94,9 +80,7 @@ pub(super) fn check_votes(votes: &[CommitSig], set: &Set) -> Result<(), Reason> 
 /// Place of the first item that came before.
 fn first_duplicate<T: Ord>(items: impl Iterator<Item = T>) -> Option<u32> {
     let mut seen = alloc::collections::BTreeSet::new();
-    items
-        .enumerate()
-        .find_map(|(index, item)| (!seen.insert(item)).then(|| index_of(index)))
+    items.enumerate().find_map(|(index, item)| (!seen.insert(item)).then(|| index_of(index)))
 }
 
 fn index_of(index: usize) -> u32 {

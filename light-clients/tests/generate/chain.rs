@@ -28,10 +28,7 @@ impl Validator {
     pub(crate) fn new(seed: u16, power: u64) -> Self {
         let mut bytes = [7; 32];
         bytes[..2].copy_from_slice(&seed.to_be_bytes());
-        Self {
-            key: SigningKey::from(bytes),
-            power,
-        }
+        Self { key: SigningKey::from(bytes), power }
     }
 
     pub(crate) fn info(&self) -> Info {
@@ -111,10 +108,7 @@ impl Block {
             chain_id: self.chain_id.clone().try_into().unwrap(),
             height: self.height.into(),
             time: self.time,
-            last_block_id: (self.height > 1).then_some(Id {
-                hash: hash(8),
-                part_set_header: parts,
-            }),
+            last_block_id: (self.height > 1).then_some(Id { hash: hash(8), part_set_header: parts }),
             last_commit_hash: Some(hash(2)),
             data_hash: Some(hash(self.data)),
             validators_hash: set(&self.validators).hash(),
@@ -130,18 +124,11 @@ impl Block {
     pub(crate) fn sign(&self) -> SignedHeader {
         let header = self.header();
         let part_set_header = parts::Header::new(1, Hash::Sha256([6; 32])).unwrap();
-        let block_id = Id {
-            hash: header.hash(),
-            part_set_header,
-        };
+        let block_id = Id { hash: header.hash(), part_set_header };
         let signatures = self.validators.iter().zip(&self.ballots).enumerate();
         let signatures = signatures.map(|(index, (validator, ballot))| self.vote(index, validator, *ballot, block_id));
-        let commit = Commit {
-            height: header.height,
-            round: self.round.into(),
-            block_id,
-            signatures: signatures.collect(),
-        };
+        let commit =
+            Commit { height: header.height, round: self.round.into(), block_id, signatures: signatures.collect() };
         SignedHeader::new(header, commit).unwrap()
     }
 
@@ -164,16 +151,8 @@ impl Block {
         let bytes = SignedVote::from_vote(vote, chain_id).unwrap().sign_bytes();
         let signature = Signature::new(validator.key.sign(&bytes).to_bytes()).unwrap();
         match ballot {
-            Ballot::Commit => CommitSig::BlockIdFlagCommit {
-                validator_address,
-                timestamp,
-                signature,
-            },
-            Ballot::Nil => CommitSig::BlockIdFlagNil {
-                validator_address,
-                timestamp,
-                signature,
-            },
+            Ballot::Commit => CommitSig::BlockIdFlagCommit { validator_address, timestamp, signature },
+            Ballot::Nil => CommitSig::BlockIdFlagNil { validator_address, timestamp, signature },
             Ballot::Absent => CommitSig::BlockIdFlagAbsent,
         }
     }
@@ -205,16 +184,15 @@ impl Block {
 pub(crate) const TRUSTING_PERIOD: Duration = Duration::from_secs(14 * 86_400);
 pub(crate) const CLOCK_DRIFT: Duration = Duration::from_secs(10);
 
+/// Parameters of a client of any chain.
+pub(crate) fn parameters_for(chain_id: &str, latest_height: Height) -> ClientParameters {
+    let unbonding = Duration::from_secs(21 * 86_400);
+    ClientParameters::cosmos(chain_id, latest_height, TRUSTING_PERIOD, unbonding, CLOCK_DRIFT)
+}
+
 /// Parameters of a client that trusts this block.
 pub(crate) fn parameters(trusted: &Block) -> ClientParameters {
-    let unbonding = Duration::from_secs(21 * 86_400);
-    ClientParameters::cosmos(
-        &trusted.chain_id,
-        trusted.ics_height(),
-        TRUSTING_PERIOD,
-        unbonding,
-        CLOCK_DRIFT,
-    )
+    parameters_for(&trusted.chain_id, trusted.ics_height())
 }
 
 /// A client that trusts this block.
@@ -225,10 +203,7 @@ pub(crate) fn client(trusted: &Block) -> Any {
 /// A misbehaviour of two headers.
 pub(crate) fn misbehaviour(header_1: RawHeader, header_2: RawHeader) -> Any {
     #[allow(deprecated)]
-    let raw = RawMisbehaviour {
-        client_id: "07-tendermint-0".into(),
-        header_1: Some(header_1),
-        header_2: Some(header_2),
-    };
+    let raw =
+        RawMisbehaviour { client_id: "07-tendermint-0".into(), header_1: Some(header_1), header_2: Some(header_2) };
     any(&raw)
 }

@@ -11,8 +11,5 @@ use prost::Name;
 
 /// Wraps a message into an `Any`.
 pub(crate) fn any<M: Name>(message: &M) -> Any {
-    Any {
-        type_url: M::type_url(),
-        value: message.encode_to_vec(),
-    }
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }

@@ -36,23 +36,15 @@ fn leaf_op(prefix: Vec<u8>) -> LeafOp {
 }
 
 pub(crate) fn inner_op(prefix: Vec<u8>, suffix: Vec<u8>) -> InnerOp {
-    InnerOp {
-        hash: HashOp::Sha256.into(),
-        prefix,
-        suffix,
-    }
+    InnerOp { hash: HashOp::Sha256.into(), prefix, suffix }
 }
 
 pub(crate) fn exist(proof: ExistenceProof) -> CommitmentProof {
-    CommitmentProof {
-        proof: Some(Proof::Exist(proof)),
-    }
+    CommitmentProof { proof: Some(Proof::Exist(proof)) }
 }
 
 pub(crate) fn nonexist(proof: NonExistenceProof) -> CommitmentProof {
-    CommitmentProof {
-        proof: Some(Proof::Nonexist(proof)),
-    }
+    CommitmentProof { proof: Some(Proof::Nonexist(proof)) }
 }
 
 /// One module's IAVL tree, balanced; every node of one version.
@@ -72,10 +64,7 @@ struct Node {
 
 impl Store {
     pub(crate) fn new(version: u64, entries: impl IntoIterator<Item = (&'static str, &'static str)>) -> Self {
-        let entries = entries
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect();
+        let entries = entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         Self { entries, version }
     }
 
@@ -86,11 +75,7 @@ impl Store {
     fn build(&self, entries: &[(&Vec<u8>, &Vec<u8>)], wanted: Option<usize>) -> Node {
         if let [(key, value)] = entries {
             let image = [self.leaf_prefix(), with_length(key), with_length(&sha256(value))].concat();
-            return Node {
-                image,
-                height: 0,
-                path: Vec::new(),
-            };
+            return Node { image, height: 0, path: Vec::new() };
         }
         let middle = entries.len().div_ceil(2);
         let (left, right) = entries.split_at(middle);
@@ -144,12 +129,7 @@ impl Store {
     }
 
     pub(crate) fn existence(&self, key: &[u8]) -> ExistenceProof {
-        self.leaf_at(
-            self.entries
-                .keys()
-                .position(|other| other == key)
-                .expect("the key is in the store"),
-        )
+        self.leaf_at(self.entries.keys().position(|other| other == key).expect("the key is in the store"))
     }
 
     pub(crate) fn absence(&self, key: &[u8]) -> NonExistenceProof {
@@ -196,12 +176,7 @@ impl MultiStore {
 
     fn leaves(&self) -> Vec<Vec<u8>> {
         let leaf = |(name, store): (&String, &Store)| {
-            [
-                vec![0],
-                with_length(name.as_bytes()),
-                with_length(&sha256(&store.root())),
-            ]
-            .concat()
+            [vec![0], with_length(name.as_bytes()), with_length(&sha256(&store.root()))].concat()
         };
         self.stores.iter().map(leaf).collect()
     }
@@ -212,11 +187,7 @@ impl MultiStore {
 
     /// Proof that a store is one of these.
     pub(crate) fn store_proof(&self, name: &str) -> ExistenceProof {
-        let index = self
-            .stores
-            .keys()
-            .position(|other| other == name)
-            .expect("the store is there");
+        let index = self.stores.keys().position(|other| other == name).expect("the store is there");
         ExistenceProof {
             key: name.into(),
             value: self.stores[name].root(),
@@ -232,9 +203,7 @@ impl MultiStore {
             true => exist(store.existence(key)),
             false => nonexist(store.absence(key)),
         };
-        MerkleProof {
-            proofs: vec![lowest, exist(self.store_proof(name))],
-        }
+        MerkleProof { proofs: vec![lowest, exist(self.store_proof(name))] }
     }
 }
 
@@ -267,10 +236,5 @@ pub(crate) fn alone(name: &str, lowest: CommitmentProof, subroot: Vec<u8>) -> (M
         path: (1..=5).map(|level: u8| inner_op(vec![1], sha256(&[level]))).collect(),
     };
     let root = ics23::calculate_existence_root::<ics23::HostFunctionsManager>(&above).unwrap();
-    (
-        MerkleProof {
-            proofs: vec![lowest, exist(above)],
-        },
-        root,
-    )
+    (MerkleProof { proofs: vec![lowest, exist(above)] }, root)
 }
