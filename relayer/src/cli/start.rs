@@ -1,0 +1,68 @@
+//! `relayer start`
+
+use std::time::Duration;
+
+use clap::Args;
+use miette::IntoDiagnostic;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Common, Done, Failure};
+use crate::open::Opener;
+use crate::program::Program;
+use crate::start::Relayer;
+
+/// Relay all configured paths until stopped.
+///
+/// Runs degraded while a chain is down and joins it when it is back. SIGTERM and Ctrl-C drain what is in flight and end with exit
+/// code 0 within `global.shutdown_timeout_ms`; a second one ends at once.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  relayer start --config relayer.toml --log-level info")]
+pub struct Start {
+    /// Relay only this path.
+    #[arg(long, value_name = "NAME")]
+    pub path: Option<String>,
+}
+
+impl Start {
+    pub(super) async fn run(self, common: &Common) -> Done {
+        let settings = common.settings()?;
+        if let Some(name) = &self.path
+            && settings.path(name).is_none()
+        {
+            return Err(Failure { report: miette::miette!("no path is named `{name}` in {}", common.config.display()), code: 2 });
+        }
+        let program = Program::open(&settings)?;
+        let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
+        let opener = Opener::new(&program);
+        let mut relayer = Relayer::start(&settings, &opener, &program, self.path.as_deref()).await?;
+        let admin = program.serve_admin(&settings, &relayer).await?;
+        tracing::info!(paths = relayer.paths.len(), chains = relayer.chains.len(), admin = %admin.address(), "relaying");
+        let mut save = tokio::time::interval(Duration::from_secs(60));
+        let died = loop {
+            tokio::select! {
+                died = relayer.died() => break Some(died),
+                _ = terminate.recv() => break None,
+                result = tokio::signal::ctrl_c() => { result.into_diagnostic()?; break None }
+                _ = save.tick() => relayer.save_trust(&program).await,
+            }
+        };
+        if died.is_none() {
+            tracing::info!("stopping: waiting for what is in flight");
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            std::process::exit(130);
+        });
+        relayer.stop(&program, settings.global.shutdown_timeout).await;
+        admin.stop().await;
+        program.close().await;
+        match died {
+            None => Ok(()),
+            Some(error) => Err(error.into()),
+        }
+    }
+}
+

@@ -1,0 +1,128 @@
+//! Following one chain: its newest block, and the facts of each block fetched once for every path and wallet that wants them.
+//!
+//! A follower never pushes: paths and lanes watch [`Follower::heads`] and pull blocks by height at their own pace, so a slow one stops its
+//! own cursor and nobody else's, and a gap can't arise. Blocks kept: [`crate::limits::FOLLOW_BLOCKS`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use relayer_core::chain::Chain;
+use relayer_core::error::{ChainError, Remedy};
+use relayer_core::fact::{BlockFacts, Head};
+use relayer_core::id::Height;
+use tokio::sync::{OnceCell, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits;
+
+type Slot = Arc<OnceCell<Arc<BlockFacts>>>;
+
+/// See the module.
+pub struct Follower {
+    chain: Arc<dyn Chain>,
+    head: watch::Sender<Option<Head>>,
+    trouble: watch::Sender<Option<ChainError>>,
+    blocks: Mutex<BTreeMap<Height, Slot>>,
+}
+
+impl Follower {
+    /// A follower that has not asked the chain for anything yet.
+    pub fn new(chain: Arc<dyn Chain>) -> Arc<Self> {
+        Arc::new(Self {
+            chain,
+            head: watch::Sender::new(None),
+            trouble: watch::Sender::new(None),
+            blocks: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &Arc<dyn Chain> {
+        &self.chain
+    }
+
+    /// The newest block, as it becomes known.
+    pub fn heads(&self) -> watch::Receiver<Option<Head>> {
+        self.head.subscribe()
+    }
+
+    /// The newest block known.
+    pub fn head(&self) -> Option<Head> {
+        *self.head.borrow()
+    }
+
+    /// Why the chain can't be followed at the moment.
+    pub fn trouble(&self) -> Option<ChainError> {
+        self.trouble.borrow().clone()
+    }
+
+    /// Follows until stopped; a chain that is away is asked again for ever, at a growing pace.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut failures = 0u32;
+        loop {
+            let after = self.head().map_or(Height::default(), |h| h.height);
+            let answer = tokio::select! {
+                () = stop.cancelled() => return,
+                answer = self.chain.next_head(after) => answer,
+            };
+            match answer {
+                Ok(head) if head.height > after => {
+                    failures = 0;
+                    self.trouble.send_if_modified(|t| t.take().is_some());
+                    self.head.send_replace(Some(head));
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if self.trouble.borrow().as_ref() != Some(&error) {
+                        tracing::warn!(chain = %self.chain.id(), reason = error.label(), "{error}");
+                    }
+                    self.trouble.send_replace(Some(error));
+                }
+            }
+            failures = failures.saturating_add(1);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause(failures)) => {}
+            }
+        }
+    }
+
+    /// The facts of a block, fetched once however many ask.
+    pub async fn block(&self, height: Height) -> Result<Arc<BlockFacts>, ChainError> {
+        let slot = {
+            let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+            let slot = blocks.entry(height).or_default().clone();
+            while blocks.len() > limits::FOLLOW_BLOCKS {
+                blocks.pop_first();
+            }
+            slot
+        };
+        slot.get_or_try_init(|| async { self.chain.facts(height).await.map(Arc::new) }).await.cloned()
+    }
+
+    /// The facts of a block, however often it has to be asked for. `None`: the block can't be had any more (pruned).
+    pub async fn block_for_sure(&self, height: Height) -> Option<Arc<BlockFacts>> {
+        let mut failures = 0u32;
+        loop {
+            match self.block(height).await {
+                Ok(block) => return Some(block),
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    tracing::debug!(chain = %self.chain.id(), %height, reason = error.label(), "block: {error}");
+                    if error.remedy() == Remedy::Drop {
+                        tracing::warn!(chain = %self.chain.id(), %height, "block skipped, its packets are found in state: {error}");
+                        return None;
+                    }
+                    tokio::time::sleep(pause(failures)).await;
+                }
+            }
+        }
+    }
+}
+
+/// 200 ms, doubled per failure, at most 5 s.
+pub(crate) fn pause(failures: u32) -> Duration {
+    Duration::from_millis(200u64.saturating_mul(1 << failures.min(6).saturating_sub(1)).min(5_000))
+}

@@ -1,0 +1,492 @@
+//! One wallet on one chain, as a task: signs, journals, broadcasts, and tells each submission what became of it.
+//!
+//! Everything that goes to a chain under one key goes through its lane, in the order in which it was asked for. The account sequence is
+//! the pure state machine of [`relayer_core::lane`]; outcomes come from the same blocks the paths read, so no transaction is polled.
+//!
+//! Never twice: an attempt is durable in the journal before it is broadcast; after a restart open attempts are resolved first, and as
+//! long as one is open the wallet continues at the chain's committed account sequence, of which a chain includes one transaction at most.
+//! Messages that a block has made needless since they were planned are dropped just before signing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use relayer_core::chain::{Chain, Draft, Outcome, Signed};
+use relayer_core::error::{ChainErrorKind, Remedy, TxFailure};
+use relayer_core::fact::{BlockFacts, Fact, TxReport};
+use relayer_core::id::{AccountSequence, Height, Sequence, TxHash};
+use relayer_core::lane::{Flight, Lane, Turn};
+use relayer_core::message::Message;
+use relayer_core::packet::{PacketKey, PortChannel};
+use relayer_core::record::Action;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::follow::{Follower, pause};
+use crate::journal::{Attempt, AttemptEnd, AttemptKind, Fee, Journal};
+use crate::limits;
+use crate::telemetry::metrics::{Metrics, Redundant};
+
+/// A transaction to be.
+pub struct Request {
+    /// The path it serves.
+    pub path: Arc<str>,
+    /// What it is for.
+    pub kind: AttemptKind,
+    /// Messages in order; client updates first.
+    pub messages: Vec<Message>,
+    /// The packets of the messages after the updates, for the journal.
+    pub packets: Vec<(Action, PacketKey)>,
+    /// Messages were dropped since it was asked for: positions no longer fit.
+    pub trimmed: bool,
+    /// Where to tell what became of it.
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// In a block and successful.
+    Committed {
+        /// The block.
+        height: Height,
+        /// The transaction.
+        hash: TxHash,
+    },
+    /// In a block and failed, or never sent. A message's index counts all messages of the request.
+    Failed(TxFailure),
+}
+
+struct Waiting {
+    request: Request,
+    signatures: u32,
+    simulate: bool,
+}
+
+struct Flying {
+    request: Request,
+    draft: Draft,
+    fee: (u128, String),
+}
+
+/// A receive (on a destination) or the end of a packet (on its source), by source end and sequence.
+type Done = (bool, PortChannel, Sequence);
+
+/// See the module.
+pub struct LaneTask {
+    follower: Arc<Follower>,
+    journal: Journal,
+    metrics: Arc<Metrics>,
+    lane: Lane,
+    waiting: VecDeque<Waiting>,
+    flying: HashMap<TxHash, Flying>,
+    /// Attempts of an earlier run whose outcome is open.
+    orphans: Vec<Attempt>,
+    next_block: Option<Height>,
+    done: VecDeque<BTreeSet<Done>>,
+    not_before: Option<tokio::time::Instant>,
+    failures: u32,
+}
+
+/// The way to a lane.
+pub type LaneHandle = mpsc::Sender<Request>;
+
+/// A lane and the way to it.
+pub fn lane(follower: Arc<Follower>, journal: Journal, metrics: Arc<Metrics>) -> (LaneTask, mpsc::Receiver<Request>, LaneHandle) {
+    let (handle, requests) = mpsc::channel(limits::LANE_QUEUE);
+    let task = LaneTask {
+        follower,
+        journal,
+        metrics,
+        lane: Lane::new(limits::LANE_IN_FLIGHT),
+        waiting: VecDeque::new(),
+        flying: HashMap::new(),
+        orphans: Vec::new(),
+        next_block: None,
+        done: VecDeque::new(),
+        not_before: None,
+        failures: 0,
+    };
+    (task, requests, handle)
+}
+
+impl LaneTask {
+    fn chain(&self) -> &dyn Chain {
+        self.follower.chain().as_ref()
+    }
+
+    /// Works until stopped and drained: what is in flight is waited for as long as the caller allows.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
+        match self.journal.open_attempts(self.chain().id()).await {
+            Ok(open) => self.orphans = open,
+            Err(e) => tracing::warn!(chain = %self.chain().id(), "open attempts can't be read: {e}"),
+        }
+        let mut heads = self.follower.heads();
+        loop {
+            self.work().await;
+            let room = self.waiting.len() < limits::LANE_QUEUE;
+            let wait = self.not_before.filter(|_| !self.waiting.is_empty());
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if self.flying.is_empty() => return,
+                changed = heads.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.blocks().await;
+                }
+                request = requests.recv(), if room && !stop.is_cancelled() => match request {
+                    Some(request) => self.waiting.push_back(Waiting { request, signatures: 0, simulate: false }),
+                    None if self.flying.is_empty() => return,
+                    None => { heads.changed().await.ok(); self.blocks().await; }
+                },
+                () = tokio::time::sleep_until(wait.unwrap_or_else(tokio::time::Instant::now)), if wait.is_some() => {}
+            }
+            // More requests may be there already: one broadcast takes them together.
+            while self.waiting.len() < limits::LANE_QUEUE
+                && let Ok(request) = requests.try_recv()
+            {
+                self.waiting.push_back(Waiting { request, signatures: 0, simulate: false });
+            }
+        }
+    }
+
+    async fn blocks(&mut self) {
+        let Some(head) = self.follower.head() else { return };
+        let mut next = self.next_block.unwrap_or(head.height);
+        // Far behind (the machine slept): read outcomes one by one instead of every block.
+        if head.height.number.saturating_sub(next.number) > limits::CATCH_UP_BLOCKS {
+            self.ask_outcomes().await;
+            next = head.height;
+        }
+        while next <= head.height {
+            if let Some(block) = self.follower.block_for_sure(next).await {
+                self.block(&block).await;
+            }
+            next = next.next();
+        }
+        self.next_block = Some(next);
+        self.orphans(head.height).await;
+        for hash in self.lane.expired(head.height) {
+            self.resolve(hash, Err(TxFailure::Expired), AttemptEnd::Expired).await;
+        }
+    }
+
+    async fn block(&mut self, block: &BlockFacts) {
+        let mut done = BTreeSet::new();
+        for fact in &block.facts {
+            match fact {
+                Fact::Received(p) => done.insert((true, p.source.clone(), p.sequence)),
+                Fact::Acked { source, sequence } | Fact::TimedOut { source, sequence } => {
+                    done.insert((false, source.clone(), *sequence))
+                }
+                _ => false,
+            };
+        }
+        self.done.push_back(done);
+        if self.done.len() > limits::LANE_MEMORY_BLOCKS {
+            self.done.pop_front();
+        }
+        for report in &block.txs {
+            if self.flying.contains_key(&report.hash) {
+                self.committed(block.at.height, report).await;
+            }
+        }
+    }
+
+    async fn committed(&mut self, height: Height, report: &TxReport) {
+        self.lane.resolved(report.hash);
+        let chain = self.follower.chain().clone();
+        if let Some(flying) = self.flying.get(&report.hash) {
+            chain.learn(&flying.draft, report);
+            let (amount, denom) = flying.fee.clone();
+            let kind = flying.draft.messages.last().map_or("other", Message::kind);
+            let id = chain.id();
+            self.metrics.fee(id.as_str(), &flying.request.path, kind, &denom, amount);
+            self.metrics.gas(id.as_str(), report.gas_wanted, report.gas_used);
+            let fee = Fee {
+                chain: id.clone(),
+                path: flying.request.path.clone(),
+                kind: kind.into(),
+                denom: denom.into(),
+                amount,
+            };
+            if amount > 0
+                && let Err(e) = self.journal.fees_paid(vec![fee]).await
+            {
+                tracing::warn!("fee not recorded: {e}");
+            }
+        }
+        match &report.failure {
+            None => {
+                self.resolve(report.hash, Ok(height), AttemptEnd::Committed(height)).await;
+            }
+            Some(failure) => {
+                tracing::warn!(chain = %chain.id(), tx_hash = %report.hash, reason = failure.label(), "transaction failed in its block: {failure}");
+                let end = AttemptEnd::Failed(height, failure.label());
+                self.resolve(report.hash, Err(failure.clone()), end).await;
+            }
+        }
+    }
+
+    async fn resolve(&mut self, hash: TxHash, result: Result<Height, TxFailure>, end: AttemptEnd) {
+        if let Err(e) = self.journal.attempt_end(hash, end).await {
+            tracing::warn!(tx_hash = %hash, "outcome not recorded: {e}");
+        }
+        if let Some(flying) = self.flying.remove(&hash) {
+            reply(flying.request, match result {
+                Ok(height) => Reply::Committed { height, hash },
+                Err(failure) => Reply::Failed(failure),
+            });
+        }
+    }
+
+    async fn ask_outcomes(&mut self) {
+        let hashes: Vec<TxHash> = self.flying.keys().copied().collect();
+        for hash in hashes {
+            if let Ok(Outcome::Committed { height, report }) = self.chain().outcome(hash).await {
+                self.committed(height, &report).await;
+            }
+        }
+    }
+
+    /// Attempts of an earlier run: in a block, overtaken by a later sequence, or past their timeout height.
+    async fn orphans(&mut self, head: Height) {
+        if self.orphans.is_empty() {
+            return;
+        }
+        let committed = self.chain().account_sequence().await;
+        let mut open = Vec::new();
+        for attempt in std::mem::take(&mut self.orphans) {
+            let end = match self.chain().outcome(attempt.hash).await {
+                Ok(Outcome::Committed { height, report }) => Some(match report.failure {
+                    None => AttemptEnd::Committed(height),
+                    Some(f) => AttemptEnd::Failed(height, f.label()),
+                }),
+                _ if head > attempt.timeout_height => Some(AttemptEnd::Expired),
+                _ => match committed {
+                    // Its sequence is used: by itself (a node without an index) or by another transaction.
+                    Ok(sequence) if sequence > attempt.account_sequence => Some(AttemptEnd::Expired),
+                    _ => None,
+                },
+            };
+            match end {
+                Some(end) => {
+                    if let Err(e) = self.journal.attempt_end(attempt.hash, end).await {
+                        tracing::warn!(tx_hash = %attempt.hash, "outcome not recorded: {e}");
+                    }
+                }
+                None => open.push(attempt),
+            }
+        }
+        self.orphans = open;
+    }
+
+    /// Signs and broadcasts what may go now.
+    async fn work(&mut self) {
+        while !self.waiting.is_empty() {
+            if self.not_before.is_some_and(|t| t > tokio::time::Instant::now()) {
+                return;
+            }
+            match self.lane.turn() {
+                Turn::Full => return,
+                Turn::Sync => {
+                    if self.follower.head().is_none() {
+                        return self.later(200);
+                    }
+                    match self.chain().account_sequence().await {
+                        Ok(sequence) => self.lane.synced(sequence),
+                        Err(error) => return self.trouble(TxFailure::Chain(error)),
+                    }
+                    self.metrics.resync(self.chain().id().as_str());
+                }
+                Turn::Sign(next) => self.broadcast(next).await,
+            }
+        }
+    }
+
+    fn later(&mut self, ms: u64) {
+        self.not_before = Some(tokio::time::Instant::now() + std::time::Duration::from_millis(ms));
+    }
+
+    /// The chain can't be reached or the wallet can't pay: the waiting requests go back to their paths, which plan anew.
+    fn trouble(&mut self, failure: TxFailure) {
+        self.failures = self.failures.saturating_add(1);
+        let after = match failure.remedy() {
+            Remedy::Retry { after_ms } => after_ms.max(100),
+            Remedy::Halt => 5_000,
+            _ => 200,
+        };
+        self.later(after.max(u64::try_from(pause(self.failures).as_millis()).unwrap_or(5_000)));
+        for waiting in self.waiting.drain(..) {
+            reply(waiting.request, Reply::Failed(failure.clone()));
+        }
+    }
+
+    async fn broadcast(&mut self, first: AccountSequence) {
+        let room = limits::LANE_IN_FLIGHT.saturating_sub(self.lane.in_flight()).min(limits::LANE_BATCH);
+        // While an earlier run's attempt is open, one at a time: its fate shows in the first answer.
+        let room = if self.orphans.is_empty() { room } else { 1 };
+        let mut batch: Vec<(Waiting, Draft, Signed)> = Vec::new();
+        while batch.len() < room
+            && let Some(mut waiting) = self.waiting.pop_front()
+        {
+            let dropped = self.drop_needless(&mut waiting.request);
+            if dropped && waiting.request.packets.is_empty() {
+                reply(waiting.request, Reply::Failed(TxFailure::Redundant));
+                continue;
+            }
+            let draft = Draft { messages: waiting.request.messages.clone(), simulate: waiting.simulate };
+            let ahead = u64::try_from(batch.len()).unwrap_or(0);
+            let sequence = AccountSequence(first.0.saturating_add(ahead));
+            match self.chain().prepare(&draft, sequence).await {
+                Ok(signed) => batch.push((waiting, draft, signed)),
+                Err(failure) => {
+                    self.not_prepared(waiting, failure);
+                    break;
+                }
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let attempts = batch.iter().map(|(w, _, s)| self.attempt(&w.request, s)).collect();
+        if let Err(error) = self.journal.attempt_begin(attempts).await {
+            // Not recorded, so not sent: after a crash nobody would know of it.
+            tracing::error!(chain = %self.chain().id(), "nothing is sent: {error}");
+            self.metrics.journal(&self.journal.status());
+            let chain = self.chain().id().clone();
+            for (waiting, _, _) in batch {
+                self.waiting.push_back(waiting);
+            }
+            let kind = ChainErrorKind::Setup("the journal can't be written");
+            return self.trouble(TxFailure::Chain(relayer_core::error::ChainError::new(&chain, kind, error.to_string())));
+        }
+        let signed: Vec<Signed> = batch.iter().map(|(_, _, s)| s.clone()).collect();
+        let results = self.chain().submit(&signed).await;
+        let mut results = results.into_iter();
+        let mut again: BTreeMap<usize, Waiting> = BTreeMap::new();
+        for (n, (waiting, draft, signed)) in batch.into_iter().enumerate() {
+            let result = results.next().unwrap_or(Err(TxFailure::SequenceMismatch { expected: None }));
+            if let Some(waiting) = self.submitted(waiting, draft, signed, result).await {
+                again.insert(n, waiting);
+            }
+        }
+        for (_, waiting) in again.into_iter().rev() {
+            self.waiting.push_front(waiting);
+        }
+    }
+
+    fn attempt(&self, request: &Request, signed: &Signed) -> Attempt {
+        Attempt {
+            hash: signed.hash,
+            chain: self.chain().id().clone(),
+            path: request.path.clone(),
+            signer: self.chain().signer().into(),
+            account_sequence: signed.account_sequence,
+            timeout_height: signed.timeout_height,
+            kind: request.kind,
+            packets: request.packets.clone(),
+        }
+    }
+
+    /// One broadcast's answer. Gives the request back if it is to be signed anew.
+    async fn submitted(
+        &mut self,
+        mut waiting: Waiting,
+        draft: Draft,
+        signed: Signed,
+        result: Result<(), TxFailure>,
+    ) -> Option<Waiting> {
+        let flight = Flight { hash: signed.hash, timeout_height: signed.timeout_height };
+        let failure = match result {
+            Ok(()) | Err(TxFailure::AlreadyKnown) => None,
+            // No answer: the node may have it. Its block or its timeout height will tell.
+            Err(TxFailure::Chain(e)) if matches!(e.kind, ChainErrorKind::Timeout | ChainErrorKind::Malformed | ChainErrorKind::TooLarge) => {
+                self.lane.accepted(signed.account_sequence, flight);
+                self.lane.refused(&TxFailure::Chain(e));
+                self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee });
+                return None;
+            }
+            Err(failure) => Some(failure),
+        };
+        let Some(failure) = failure else {
+            self.failures = 0;
+            self.lane.accepted(signed.account_sequence, flight);
+            self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee });
+            return None;
+        };
+        self.lane.refused(&failure);
+        if let Err(e) = self.journal.attempt_end(signed.hash, AttemptEnd::Refused(failure.label())).await {
+            tracing::warn!(tx_hash = %signed.hash, "outcome not recorded: {e}");
+        }
+        waiting.signatures = waiting.signatures.saturating_add(1);
+        let anew = matches!(failure, TxFailure::SequenceMismatch { .. } | TxFailure::OutOfGas { .. });
+        if anew && waiting.signatures < limits::LANE_SIGNATURES {
+            tracing::debug!(chain = %self.chain().id(), reason = failure.label(), "signed anew: {failure}");
+            waiting.simulate = matches!(failure, TxFailure::OutOfGas { .. });
+            if waiting.signatures > 2 || !self.orphans.is_empty() {
+                self.later(300);
+            }
+            return Some(waiting);
+        }
+        tracing::warn!(chain = %self.chain().id(), reason = failure.label(), "transaction refused: {failure}");
+        if failure.remedy() == Remedy::Halt {
+            self.later(2_000);
+        }
+        reply(waiting.request, Reply::Failed(failure));
+        None
+    }
+
+    fn not_prepared(&mut self, mut waiting: Waiting, failure: TxFailure) {
+        self.lane.refused(&failure);
+        waiting.signatures = waiting.signatures.saturating_add(1);
+        if matches!(failure, TxFailure::SequenceMismatch { .. }) && waiting.signatures < limits::LANE_SIGNATURES {
+            self.later(100);
+            self.waiting.push_front(waiting);
+            return;
+        }
+        tracing::warn!(chain = %self.chain().id(), reason = failure.label(), "transaction not prepared: {failure}");
+        let remedy = failure.remedy();
+        reply(waiting.request, Reply::Failed(failure.clone()));
+        if matches!(remedy, Remedy::Halt) || matches!(failure, TxFailure::Chain(_)) {
+            self.trouble(failure);
+        }
+    }
+
+    /// Removes messages that a block has made needless. `true` if any went.
+    fn drop_needless(&self, request: &mut Request) -> bool {
+        let is_done = |done: Done| self.done.iter().any(|block| block.contains(&done));
+        let needless = |message: &Message| match message {
+            Message::RecvPacket { packet, .. } => Some((true, packet)),
+            Message::Acknowledge { packet, .. } | Message::Timeout { packet, .. } | Message::TimeoutOnClose { packet, .. } => {
+                Some((false, packet))
+            }
+            _ => None,
+        }
+        .is_some_and(|(receive, p)| is_done((receive, p.source.clone(), p.sequence)));
+        let keep: Vec<bool> = request.messages.iter().map(|m| !needless(m)).collect();
+        let gone = keep.iter().filter(|k| !**k).count();
+        if gone == 0 {
+            return false;
+        }
+        let kind = request.messages.last().map_or("other", Message::kind);
+        self.metrics.redundant(self.chain().id().as_str(), kind, Redundant::Avoided, gone as u64);
+        request.trimmed = true;
+        // Packets stand for the last messages, one each.
+        let mut of_packets = keep.iter().skip(keep.len().saturating_sub(request.packets.len()));
+        request.packets.retain(|_| *of_packets.next().unwrap_or(&true));
+        let mut of_messages = keep.iter();
+        request.messages.retain(|_| *of_messages.next().unwrap_or(&true));
+        true
+    }
+}
+
+fn reply(request: Request, mut reply: Reply) {
+    if let (true, Reply::Failed(TxFailure::Message { index, .. })) = (request.trimmed, &mut reply) {
+        *index = None;
+    }
+    // The path may have stopped; the journal knows the outcome.
+    if request.reply.send(reply).is_err() {
+        tracing::debug!(path = %request.path, "outcome of a stopped path");
+    }
+}

@@ -1,0 +1,67 @@
+//! Headers that others submit to our clients, compared with the tracked chain's own: a conflict proves an attack (ICS-02 misbehaviour) and is
+//! submitted, so that the client freezes before it can be abused. The header is read from the transaction's body, since newer ibc-go
+//! events no longer carry it.
+
+use std::sync::Arc;
+
+use ibc_proto::google::protobuf::Any;
+use relayer_core::fact::{BlockFacts, Fact};
+use relayer_core::message::Message;
+use relayer_core::packet::Side;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Path;
+use crate::journal::AttemptKind;
+use crate::lane::{Reply, Request};
+
+impl Path {
+    pub(super) fn watch_headers(
+        self: &Arc<Self>,
+        side: Side,
+        block: &BlockFacts,
+        tasks: &TaskTracker,
+        halt: &CancellationToken,
+    ) {
+        let ours = &self.spec.ends[side.index()].client;
+        for fact in &block.facts {
+            let Fact::ClientUpdated { client, heights, header: Some(header) } = fact else { continue };
+            // Headers we verified ourselves before submitting them need no second look.
+            let known = |h: &relayer_core::id::Height| self.clients[side.index()].known(*h).is_some();
+            if client != ours || heights.iter().all(known) {
+                continue;
+            }
+            tasks.spawn(halt.clone().run_until_cancelled_owned(self.clone().compare(side, header.clone())));
+        }
+    }
+
+    async fn compare(self: Arc<Self>, side: Side, header: Any) {
+        let tracked = self.chain(side.other());
+        let Some(state) = self.clients[side.index()].state() else { return };
+        match tracked.check_header(&state, &header).await {
+            Ok(None) => {}
+            Ok(Some(misbehaviour)) => {
+                let client = self.spec.ends[side.index()].client.clone();
+                tracing::error!(path = %self.spec.name, chain = %self.chain(side).id(), %client, "MISBEHAVIOUR: the client was given a header that is not chain {}'s; submitting the proof", tracked.id());
+                self.shared.metrics.verification_failed(tracked.id().as_str(), "misbehaviour");
+                let (reply, told) = oneshot::channel();
+                let messages = vec![Message::UpdateClient { client, message: misbehaviour }];
+                let path = self.spec.name.clone();
+                let request =
+                    Request { path, kind: AttemptKind::Client, messages, packets: Vec::new(), trimmed: false, reply };
+                if self.shared.lanes[side.index()].send(request).await.is_ok() {
+                    match told.await {
+                        Ok(Reply::Committed { hash, .. }) => tracing::error!(path = %self.spec.name, tx_hash = %hash, "misbehaviour submitted"),
+                        Ok(Reply::Failed(e)) => tracing::error!(path = %self.spec.name, "misbehaviour not accepted: {e}"),
+                        Err(_) => {}
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(path = %self.spec.name, reason = error.label(), "a submitted header can't be compared: {error}");
+                self.shared.metrics.verification_failed(tracked.id().as_str(), "header_not_compared");
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Proofs: fetched in batches while the header that proves them is still being made, then verified by our own light client on the pool.
+//!
+//! No node is trusted here. A value is compared with what the packet's event claimed, and only a verdict backed by a verified proof can
+//! refuse a packet: a node that lies about state is quarantined and the packet is tried elsewhere.
+
+use std::sync::Arc;
+
+use ibc_proto::google::protobuf::Any;
+use light_clients::{MerklePath, Verifier};
+use relayer_core::chain::{Chain, Proven};
+use relayer_core::engine::{Input, Key, ProveFailure, ProveItem};
+use relayer_core::error::{ChainError, Remedy};
+use relayer_core::id::Height;
+use relayer_core::message::Proof;
+use relayer_core::packet::Side;
+use relayer_core::record::Action;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Event, Path, millis};
+use crate::telemetry::metrics::Stage;
+
+/// One item's verdict, and whether its node lied.
+struct Checked {
+    key: Key,
+    result: Result<Proof, ProveFailure>,
+    lie: Option<(&'static str, Arc<str>)>,
+}
+
+/// What a batch of proofs is checked against.
+struct Against {
+    verifier: Arc<dyn Verifier>,
+    client_state: Any,
+    consensus: Any,
+    prefix: Vec<u8>,
+    height: Height,
+}
+
+impl Path {
+    /// Carries out one prove effect and tells the engine.
+    pub(super) async fn prove(
+        self: Arc<Self>,
+        id: u64,
+        side: Side,
+        at: Height,
+        items: Vec<ProveItem>,
+        events: mpsc::Sender<Event>,
+    ) {
+        let results = match self.proofs(side, at, &items).await {
+            Ok(checked) => {
+                for (reason, endpoint) in checked.iter().filter_map(|c| c.lie.clone()) {
+                    self.shared.metrics.verification_failed(self.chain(side).id().as_str(), reason);
+                    self.chain(side).quarantine(&endpoint, reason);
+                }
+                checked.into_iter().map(|c| (c.key, c.result)).collect()
+            }
+            Err(error) => {
+                tracing::debug!(path = %self.spec.name, %at, reason = error.label(), "proofs: {error}");
+                let after_ms = match error.remedy() {
+                    Remedy::Retry { after_ms } => after_ms,
+                    _ => 1_000,
+                };
+                let failure = ProveFailure::Later { after_ms, reason: error.label() };
+                items.iter().map(|i| (i.key, Err(failure.clone()))).collect()
+            }
+        };
+        // The loop is gone only when the path stops.
+        events.send(Event::Input(Input::Proved { id, results })).await.ok();
+    }
+
+    async fn proofs(&self, side: Side, at: Height, items: &[ProveItem]) -> Result<Vec<Checked>, ChainError> {
+        let chain = self.chain(side);
+        let paths: Vec<_> = items.iter().map(|i| i.path.clone()).collect();
+        let started = Instant::now();
+        let query = async {
+            let proven = chain.query(&paths, Some(at), true).await;
+            self.shared.metrics.stage(Stage::Prove, millis(started));
+            proven
+        };
+        // The header of the next block is awaited at the same time.
+        let (proven, verified) = tokio::try_join!(query, chain.verified(at.next()))?;
+        let client = &self.clients[side.other().index()];
+        let Some(client_state) = client.state() else {
+            return Err(ChainError::new(chain.id(), relayer_core::error::ChainErrorKind::NotFound, "client state"));
+        };
+        let against = Against {
+            verifier: self.shared.verifiers[side.index()].clone(),
+            client_state,
+            consensus: verified.consensus_state,
+            prefix: client.prefix(),
+            height: at.next(),
+        };
+        let cost = proven.iter().map(|p| p.proof.len() as u64).sum::<u64>() / 256;
+        let work: Vec<(ProveItem, Proven)> = items.iter().cloned().zip(proven).collect();
+        let started = Instant::now();
+        let affinity = self.spec.ends[side.other().index()].client.to_string();
+        let check = move || work.into_iter().map(|(item, proven)| against.check(&item, proven)).collect::<Vec<_>>();
+        let checked = self.shared.pool.run("tendermint", cost, &affinity, check).await;
+        self.shared.metrics.stage(Stage::Verify, millis(started));
+        checked.map_err(|e| {
+            ChainError::new(chain.id(), relayer_core::error::ChainErrorKind::Setup("verification stopped"), e.to_string())
+        })
+    }
+}
+
+impl Against {
+    fn check(&self, item: &ProveItem, proven: Proven) -> Checked {
+        let path = MerklePath::new(self.prefix.clone(), item.path.to_string().into_bytes());
+        let value = proven.value.as_deref();
+        let lie = |reason| Checked {
+            key: item.key,
+            result: Err(ProveFailure::Later { after_ms: 500, reason }),
+            lie: Some((reason, proven.endpoint.clone())),
+        };
+        if proven.proof_height != self.height {
+            return lie("wrong_height");
+        }
+        if let Err(reason) =
+            self.verifier.membership(&self.client_state, &self.consensus, &proven.proof, &path, value)
+        {
+            return lie(reason.label());
+        }
+        let result = match (item.action, &item.expect, value) {
+            (_, Some(want), Some(got)) if got == want => {
+                Ok(Proof { bytes: Arc::from(proven.proof.as_slice()), height: proven.proof_height })
+            }
+            (Action::Timeout, None, None) => {
+                Ok(Proof { bytes: Arc::from(proven.proof.as_slice()), height: proven.proof_height })
+            }
+            // Received after all: the event is on its way.
+            (Action::Timeout, _, _) => Err(ProveFailure::Later { after_ms: 1_000, reason: "received_meanwhile" }),
+            (Action::Recv, _, None) => Err(ProveFailure::Refused("phantom_event")),
+            (Action::Recv, _, Some(_)) => Err(ProveFailure::Refused("commitment_mismatch")),
+            (Action::Ack, _, None) => Err(ProveFailure::Refused("phantom_ack")),
+            (Action::Ack, _, Some(_)) => Err(ProveFailure::Refused("ack_mismatch")),
+        };
+        Checked { key: item.key, result, lie: None }
+    }
+}

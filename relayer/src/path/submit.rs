@@ -1,0 +1,152 @@
+//! Submissions to one side of a path, in the engine's order: bring the client up to date with verified headers, hand the batch to the
+//! wallet's lane, and tell the engine what became of it.
+
+use std::sync::Arc;
+
+use ibc_proto::google::protobuf::Any;
+use light_clients::Verdict;
+use relayer_core::engine::{AttemptId, AttemptOutcome, Input};
+use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
+use relayer_core::id::{Height, Timestamp};
+use relayer_core::message::Message;
+use relayer_core::packet::{PacketKey, Side};
+use relayer_core::record::Action;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::{Event, Path, millis};
+use crate::journal::AttemptKind;
+use crate::lane::{Reply, Request};
+use crate::telemetry::metrics::Stage;
+
+/// A submit effect with the names of its packets.
+pub(super) struct Job {
+    pub(super) id: AttemptId,
+    pub(super) update: Option<Height>,
+    pub(super) messages: Vec<Message>,
+    pub(super) packets: Vec<PacketKey>,
+}
+
+fn action(message: &Message) -> Action {
+    match message {
+        Message::Acknowledge { .. } => Action::Ack,
+        Message::Timeout { .. } | Message::TimeoutOnClose { .. } => Action::Timeout,
+        _ => Action::Recv,
+    }
+}
+
+fn malformed(chain: &relayer_core::id::ChainId, what: &'static str) -> ChainError {
+    ChainError::new(chain, ChainErrorKind::Lying(what), "")
+}
+
+impl Path {
+    /// Works off one side's submissions, one client update at a time, without waiting for their outcomes.
+    pub(super) async fn submitter(
+        self: Arc<Self>,
+        side: Side,
+        mut jobs: mpsc::Receiver<Job>,
+        events: mpsc::Sender<Event>,
+        tasks: TaskTracker,
+    ) {
+        while let Some(job) = jobs.recv().await {
+            let id = job.id;
+            let (reply, told) = oneshot::channel();
+            let started = Instant::now();
+            let updates = match self.updates(side, job.update).await {
+                Ok(updates) => updates,
+                Err(error) => {
+                    tracing::warn!(path = %self.spec.name, chain = %self.chain(side).id(), reason = error.label(), "client update: {error}");
+                    let outcome = AttemptOutcome::Failed { failure: TxFailure::Chain(error), bad: None };
+                    if events.send(Event::Input(Input::Attempt { id, outcome })).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let before = updates.len();
+            let packets = job.messages.iter().map(action).zip(job.packets).collect::<Vec<_>>();
+            let kind = if packets.is_empty() { AttemptKind::Client } else { AttemptKind::Packets };
+            let messages = updates.into_iter().chain(job.messages).collect();
+            let request = Request { path: self.spec.name.clone(), kind, messages, packets, trimmed: false, reply };
+            if self.shared.lanes[side.index()].send(request).await.is_err() {
+                return;
+            }
+            let (path, events) = (self.clone(), events.clone());
+            tasks.spawn(async move {
+                let outcome = match told.await {
+                    Ok(Reply::Committed { height, .. }) => AttemptOutcome::Committed { height },
+                    Ok(Reply::Failed(failure)) => AttemptOutcome::Failed { bad: bad(&failure, before), failure },
+                    // The lane stopped: so does the path.
+                    Err(_) => return,
+                };
+                path.shared.metrics.stage(Stage::Submit, millis(started));
+                events.send(Event::Input(Input::Attempt { id, outcome })).await.ok();
+            });
+        }
+    }
+
+    /// Update messages that bring the client on `side` to `target`, each verified as the chain itself will.
+    async fn updates(&self, side: Side, target: Option<Height>) -> Result<Vec<Message>, ChainError> {
+        let Some(target) = target else { return Ok(Vec::new()) };
+        let (cache, tracked) = (&self.clients[side.index()], self.chain(side.other()));
+        let missing = || ChainError::new(self.chain(side).id(), ChainErrorKind::NotFound, "client state");
+        let state = cache.state().ok_or_else(missing)?;
+        let trusted = cache.trusted_below(target).ok_or_else(missing)?;
+        let update = tracked.client_message(&state, trusted, target).await?;
+        let now = self.follower(side).head().map_or(update.target.at.time, |h| h.time);
+        let client = &self.spec.ends[side.index()].client;
+        let mut messages = Vec::with_capacity(update.headers.len());
+        for header in update.headers {
+            let consensus = self.consensus(side, header.trusted).await?;
+            let learned = self.check_update(side, &state, consensus, &header.message, now).await?;
+            cache.learn(header.height, learned);
+            messages.push(Message::UpdateClient { client: client.clone(), message: header.message });
+        }
+        Ok(messages)
+    }
+
+    async fn check_update(
+        &self,
+        side: Side,
+        state: &Any,
+        trusted: Any,
+        header: &Any,
+        now: Timestamp,
+    ) -> Result<Any, ChainError> {
+        let tracked = self.chain(side.other()).id().clone();
+        let verifier = self.shared.verifiers[side.other().index()].clone();
+        let cost = verifier.update_cost(header);
+        let (state, header) = (state.clone(), header.clone());
+        let started = Instant::now();
+        let affinity = self.spec.ends[side.index()].client.to_string();
+        let verdict = self
+            .shared
+            .pool
+            .run("tendermint", cost, &affinity, move || {
+                verifier.update(&state, &trusted, &header, light_clients::Timestamp::from_nanos(now.0))
+            })
+            .await
+            .map_err(|e| ChainError::new(&tracked, ChainErrorKind::Setup("verification stopped"), e.to_string()))?;
+        self.shared.metrics.stage(Stage::Verify, millis(started));
+        match verdict {
+            Verdict::Trusted(updated) => Ok(updated.consensus_state),
+            Verdict::NotEnoughTrust { .. } => {
+                self.shared.metrics.verification_failed(tracked.as_str(), "not_enough_trust");
+                Err(malformed(&tracked, "not_enough_trust"))
+            }
+            Verdict::Invalid(reason) => {
+                self.shared.metrics.verification_failed(tracked.as_str(), reason.label());
+                Err(ChainError::new(&tracked, ChainErrorKind::Lying(reason.label()), reason.to_string()))
+            }
+        }
+    }
+}
+
+/// Position of the failed message among the engine's own, `before` of which are client updates.
+fn bad(failure: &TxFailure, before: usize) -> Option<usize> {
+    match failure {
+        TxFailure::Message { index: Some(index), .. } => index.checked_sub(before),
+        _ => None,
+    }
+}
