@@ -1,0 +1,107 @@
+//! What the adapter of one Cosmos chain needs to know.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relayer_core::id::ChainId;
+use relayer_core::limits::{ACK_BYTES, PACKET_DATA_BYTES};
+
+use crate::rpc::RpcSettings;
+
+/// Where the first trusted header comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// The operator names it.
+    Configured {
+        /// Block height.
+        height: u64,
+        /// Header hash.
+        hash: [u8; 32],
+    },
+    /// Whatever the node says first is trusted, with a warning.
+    FirstUse,
+    /// What [`super::CosmosChain::export_trust`] gave in an earlier run.
+    Stored(Vec<u8>),
+}
+
+/// One Cosmos chain.
+#[derive(Debug, Clone)]
+pub struct CosmosConfig {
+    /// Chain id; every endpoint has to answer for it.
+    pub id: ChainId,
+    /// Name of the IBC store, the first key of every proof: `ibc` unless the chain says otherwise.
+    pub store_prefix: Vec<u8>,
+    /// The first trusted header.
+    pub trust: Trust,
+    /// Share of the trusted voting power that has to sign a skipped-to header: 1/3 to 1.
+    pub trust_threshold: (u64, u64),
+    /// How long a verified header is trusted, and the trusting period of new clients; `None` for 2/3 of the unbonding period.
+    pub trusting_period: Option<Duration>,
+    /// How far a header's time may be ahead of ours, and the drift of new clients.
+    pub clock_drift: Duration,
+    /// Largest packet data taken, bytes; at most [`PACKET_DATA_BYTES`].
+    pub packet_data_bytes: usize,
+    /// Largest acknowledgement taken, bytes; at most [`ACK_BYTES`].
+    pub ack_bytes: usize,
+    /// Between polls of the head while the event stream is silent.
+    pub poll: Duration,
+    /// Follow the event stream of the first endpoint; without it the head is polled only.
+    pub websocket: bool,
+    /// The endpoints and their limits.
+    pub rpc: RpcSettings,
+}
+
+impl CosmosConfig {
+    /// A chain with the usual parameters.
+    pub fn new(id: ChainId, rpc: RpcSettings) -> Self {
+        Self {
+            id,
+            store_prefix: b"ibc".to_vec(),
+            trust: Trust::FirstUse,
+            trust_threshold: (1, 3),
+            trusting_period: None,
+            clock_drift: Duration::from_secs(10),
+            packet_data_bytes: PACKET_DATA_BYTES,
+            ack_bytes: ACK_BYTES,
+            poll: super::limits::POLL,
+            websocket: true,
+            rpc,
+        }
+    }
+}
+
+/// Work of the verification threads.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Hands a job to a thread that may compute for milliseconds: the shell's verification pool.
+///
+/// A job that is dropped unrun makes the verification that needed it fail as unavailable.
+#[derive(Clone)]
+pub struct Cpu(Arc<dyn Fn(Job) + Send + Sync>);
+
+impl Cpu {
+    /// Through this function. It is called on I/O threads and must not block for long.
+    pub fn new(run: impl Fn(Job) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(run))
+    }
+    /// On the caller's own thread: for tools that do one thing at a time.
+    pub fn inline() -> Self {
+        Self::new(|job| job())
+    }
+    /// Runs `work` there; `None` when the pool is gone.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (answer, result) = tokio::sync::oneshot::channel();
+        (self.0)(Box::new(move || {
+            // Nobody waits any more when this fails: the caller's future was dropped.
+            drop(answer.send(work()));
+        }));
+        result.await.ok()
+    }
+}
+
+impl fmt::Debug for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cpu")
+    }
+}

@@ -1,0 +1,204 @@
+//! The newest finalized block: asked once, told to all who wait.
+//!
+//! CometBFT finalizes every block, so the head is what `/status` says, once the application has executed it (`/abci_info`): its
+//! results and state can be queried. One owned task follows it: woken by the event stream, by polling while that is silent, and by a
+//! slow poll beside it as the watchdog of a stream that stalls. The published head never goes back. Errors are told to those who
+//! were waiting when they happened.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use relayer_core::error::{ChainError, ChainErrorKind};
+use relayer_core::fact::Head;
+use relayer_core::id::{Height, Timestamp};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::limits::POLL_WATCHDOG;
+use super::node::{Node, Said};
+use super::wire::{AbciInfo, BlockchainAnswer, Status, nanos};
+use crate::rpc::{Call, EndpointUrl, Wake, WakeSettings, wake_stream};
+
+#[derive(Debug, Clone, Default)]
+struct News {
+    head: Option<Head>,
+    /// Counts failures, so that a waiter knows one of its own time.
+    failures: u64,
+    error: Option<ChainError>,
+}
+
+/// The head of one chain, shared.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    node: Node,
+    poll: Duration,
+    stream: Option<EndpointUrl>,
+    news: watch::Sender<News>,
+    task: Mutex<Option<JoinHandle<()>>>,
+    stop: CancellationToken,
+}
+
+impl Heads {
+    pub(crate) fn new(node: Node, poll: Duration, stream: Option<EndpointUrl>) -> Self {
+        let news = watch::Sender::new(News::default());
+        Self { node, poll, stream, news, task: Mutex::new(None), stop: CancellationToken::new() }
+    }
+
+    /// The highest head seen, without asking.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.news.borrow().head.map(|head| head.height.number)
+    }
+
+    /// Asks now.
+    pub(crate) async fn head(&self) -> Result<Head, ChainError> {
+        let head = ask(&self.node).await?;
+        publish(&self.news, head);
+        Ok(head)
+    }
+
+    /// Waits for a head above `after`; fails when asking fails meanwhile.
+    pub(crate) async fn next(&self, after: Height) -> Result<Head, ChainError> {
+        let mut news = self.news.subscribe();
+        let failures = news.borrow_and_update().failures;
+        self.follow();
+        loop {
+            {
+                let now = news.borrow_and_update();
+                if let Some(head) = now.head.filter(|head| head.height > after) {
+                    return Ok(head);
+                }
+                if let Some(error) = now.error.as_ref().filter(|_| now.failures != failures) {
+                    return Err(error.clone());
+                }
+            }
+            if news.changed().await.is_err() {
+                return Err(self.node.error(ChainErrorKind::Unavailable, "the chain's adapter is gone"));
+            }
+        }
+    }
+
+    /// Starts the task that follows the head, once; it ends with this value.
+    fn follow(&self) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let span = tracing::info_span!("heads", chain = %self.node.chain());
+        let (node, news, poll) = (self.node.clone(), self.news.clone(), self.poll);
+        let (stream, stop) = (self.stream.clone(), self.stop.clone());
+        let run = async move {
+            match stream.and_then(|url| subscribe(url, poll, &stop)) {
+                Some((socket, wakes)) => {
+                    tokio::select! {
+                        () = socket => {}
+                        () = run(node.clone(), news.clone(), poll, Some(wakes)) => {}
+                        () = stop.cancelled() => return,
+                    }
+                    // The socket's task only ends when it can't go on: polling can.
+                    stop.run_until_cancelled(run_polling(node, news, poll)).await.unwrap_or_default();
+                }
+                None => stop.run_until_cancelled(run_polling(node, news, poll)).await.unwrap_or_default(),
+            }
+        };
+        *task = Some(tokio::spawn(run.instrument(span)));
+    }
+}
+
+impl Drop for Heads {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn subscribe(
+    url: EndpointUrl,
+    poll: Duration,
+    stop: &CancellationToken,
+) -> Option<(impl Future<Output = ()> + Send + 'static, mpsc::Receiver<Wake>)> {
+    // Slow chains make a block every 10 to 20 s: a stream silent for longer is reopened, the watchdog polls meanwhile.
+    let silence = (poll * 60).max(Duration::from_secs(30));
+    match wake_stream(WakeSettings::new_block_headers(url, silence), stop.clone()) {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::warn!(%error, "no event stream: the head is polled");
+            None
+        }
+    }
+}
+
+async fn run_polling(node: Node, news: watch::Sender<News>, poll: Duration) {
+    run(node, news, poll, None).await;
+}
+
+async fn run(node: Node, news: watch::Sender<News>, poll: Duration, mut wakes: Option<mpsc::Receiver<Wake>>) {
+    let mut live = false;
+    loop {
+        match ask(&node).await {
+            Ok(head) => publish(&news, head),
+            Err(error) => {
+                tracing::debug!(%error, "the head could not be read");
+                news.send_modify(|news| {
+                    news.failures = news.failures.wrapping_add(1);
+                    news.error = Some(error);
+                });
+            }
+        }
+        let pause = tokio::time::sleep(if live { POLL_WATCHDOG.max(poll) } else { poll });
+        let wake = async {
+            match &mut wakes {
+                Some(wakes) => wakes.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = pause => {}
+            wake = wake => match wake {
+                Some(Wake::Block(_) | Wake::Reconnected) => live = true,
+                Some(Wake::Suspect) => live = false,
+                None => return,
+            },
+        }
+    }
+}
+
+fn publish(news: &watch::Sender<News>, head: Head) {
+    news.send_if_modified(|news| {
+        let newer = news.head.is_none_or(|known| known.height < head.height);
+        if newer {
+            news.head = Some(head);
+        }
+        newer
+    });
+}
+
+/// One request: the newest block that is executed.
+async fn ask(node: &Node) -> Result<Head, ChainError> {
+    let calls = [Call::read("status", json!({})), Call::read("abci_info", json!({}))];
+    let calls = calls.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| super::node::chain_error(node.chain(), e))?;
+    let mut answers = node.batch(calls).await?.into_iter();
+    let missing = || Err(node.error(ChainErrorKind::Malformed, "status"));
+    let status: Said<Status> = node.decode(&answers.next().unwrap_or_else(missing)?, "status")?;
+    node.check_status(&status)?;
+    let info: Said<AbciInfo> = node.decode(&answers.next().unwrap_or_else(missing)?, "abci_info")?;
+    let (stored, executed) = (status.value.sync_info.latest_block_height.0, info.value.response.last_block_height.0);
+    if stored == 0 {
+        return Err(node.error(ChainErrorKind::NotYet(node.height(1)), "no block yet"));
+    }
+    let time = if executed == 0 || executed >= stored {
+        nanos(&status.value.sync_info.latest_block_time)
+    } else {
+        // The newest block is stored but not executed yet: the one before is the head.
+        let params = json!({ "minHeight": executed.to_string(), "maxHeight": executed.to_string() });
+        let metas: Said<BlockchainAnswer> = node.call("blockchain", params).await?;
+        let header = metas.value.block_metas.unwrap_or_default().into_iter().next().map(|meta| meta.header);
+        let header = header.filter(|header| header.height.value() == executed);
+        header.and_then(|header| u64::try_from(header.time.unix_timestamp_nanos()).ok())
+    };
+    let time = time.ok_or_else(|| node.malformed(&status.endpoint, "time of the head"))?;
+    let number = if executed == 0 { stored } else { executed.min(stored) };
+    Ok(Head { height: node.height(number), time: Timestamp(time) })
+}

@@ -1,0 +1,433 @@
+//! Our own light client of a chain: every header that anything is based on comes from here.
+//!
+//! It starts from one trusted block (configured, stored, a client's consensus state, or first use) and goes forward by skipping
+//! verification ([`super::verify`]) and backward by hashes. Verification runs on the CPU threads given ([`super::config::Cpu`]); no
+//! I/O there. One flight a height, shared by all who wait for it. Spec: ICS-07, CometBFT's light client. Bounds:
+//! [`super::limits`]. A header that does not verify puts its endpoint into quarantine.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, WeakShared};
+use ibc_proto::cosmos::staking::v1beta1::{QueryParamsRequest, QueryParamsResponse};
+use ibc_proto::google::protobuf::Any;
+use light_clients::Reason;
+use light_clients::tendermint::ConsensusState;
+use relayer_core::error::{ChainError, ChainErrorKind};
+use relayer_core::id::{Height, Timestamp};
+use serde_json::json;
+use tendermint_light_client::verifier::types::LightBlock;
+use tokio::sync::OnceCell;
+
+use super::blocks::Blocks;
+use super::config::{Cpu, Trust};
+use super::header::{Fetched, Sets, consensus_state, fetch, from_bytes, to_bytes};
+use super::heads::Heads;
+use super::limits::{BACKWARD_HEADERS, BISECTION_STEPS, BLOCKCHAIN_PAGE};
+use super::node::{Node, Said, chain_error};
+use super::verify::{self, Rules, Step};
+use super::wire::BlockchainAnswer;
+use crate::rpc::{Call, EndpointId};
+
+type Flight = BoxFuture<'static, Result<Arc<LightBlock>, ChainError>>;
+
+/// What the light client is told.
+#[derive(Debug, Clone)]
+pub(crate) struct LightSettings {
+    pub(crate) trust: Trust,
+    pub(crate) threshold: (u64, u64),
+    pub(crate) trusting: Option<Duration>,
+    pub(crate) drift: Duration,
+}
+
+#[derive(Debug)]
+struct Inner {
+    node: Node,
+    heads: Arc<Heads>,
+    cpu: Cpu,
+    settings: LightSettings,
+    rules: OnceCell<Arc<Rules>>,
+    sets: Sets,
+    blocks: Blocks,
+    /// Trusted heights of clients elsewhere that lie too far below our own trust to be verified: good for updates of those clients only.
+    anchors: Blocks,
+    /// One first trusted block, whoever comes first.
+    rooting: tokio::sync::Mutex<()>,
+    flights: Mutex<HashMap<u64, WeakShared<Flight>>>,
+}
+
+/// The light client of one chain. Clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Light(Arc<Inner>);
+
+impl Light {
+    pub(crate) fn new(node: Node, heads: Arc<Heads>, cpu: Cpu, settings: LightSettings) -> Self {
+        Self(Arc::new(Inner {
+            node,
+            heads,
+            cpu,
+            settings,
+            rules: OnceCell::new(),
+            sets: Sets::default(),
+            blocks: Blocks::default(),
+            anchors: Blocks::default(),
+            rooting: tokio::sync::Mutex::new(()),
+            flights: Mutex::new(HashMap::new()),
+        }))
+    }
+
+    /// The verified block of a height; waits until it exists.
+    pub(crate) async fn block(&self, height: u64) -> Result<Arc<LightBlock>, ChainError> {
+        if let Some(block) = self.0.blocks.get(height) {
+            return Ok(block);
+        }
+        let flight = {
+            let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            flights.retain(|_, flight| flight.upgrade().is_some());
+            match flights.get(&height).and_then(WeakShared::upgrade) {
+                Some(flight) => flight,
+                None => {
+                    let inner = self.0.clone();
+                    let flight: Flight = async move { inner.verified(height).await }.boxed();
+                    let flight = flight.shared();
+                    if let Some(weak) = flight.downgrade() {
+                        flights.insert(height, weak);
+                    }
+                    flight
+                }
+            }
+        };
+        flight.await
+    }
+
+    /// The block that vouches for the consensus state a client holds at `height`.
+    pub(crate) async fn trusted_by_client(&self, height: u64) -> Result<Arc<LightBlock>, ChainError> {
+        match self.0.anchors.get(height) {
+            Some(block) => Ok(block),
+            None => self.block(height).await,
+        }
+    }
+
+    /// How headers of this chain are trusted.
+    pub(crate) async fn rules(&self) -> Result<Arc<Rules>, ChainError> {
+        self.0.rules().await
+    }
+
+    /// Runs a computation on the verification threads.
+    pub(crate) async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ChainError> {
+        self.0.compute(work).await
+    }
+
+    /// The newest verified block, for the journal.
+    pub(crate) fn export(&self) -> Option<Vec<u8>> {
+        self.0.blocks.highest().and_then(|block| to_bytes(&block))
+    }
+
+    /// Adopts or checks the consensus state that a client elsewhere holds for our `height`.
+    pub(crate) async fn anchor(&self, height: u64, state: &Any) -> Result<(), ChainError> {
+        let inner = &self.0;
+        let claimed = ConsensusState::decode(state)
+            .map_err(|reason| inner.node.error(ChainErrorKind::Setup(NOT_TENDERMINT), reason.to_string()))?;
+        if inner.anchors.get(height).is_some_and(|block| is_of(&claimed, &block)) {
+            return Ok(());
+        }
+        if inner.blocks.highest().is_none() {
+            let rooted = inner.rooting.lock().await;
+            if inner.blocks.highest().is_none() && !inner.root_given(height).await? {
+                // No trust of our own yet: the client's is as good as any, and better than first use.
+                let fetched = inner.fetch_claimed(height, &claimed).await?;
+                tracing::info!(chain = %inner.node.chain(), height, "trusting the consensus state of a client on the other chain");
+                inner.blocks.put(fetched.block);
+                return Ok(());
+            }
+            drop(rooted);
+        }
+        match self.block(height).await {
+            Ok(block) if is_of(&claimed, &block) => Ok(()),
+            Ok(_) => Err(inner.node.error(ChainErrorKind::Setup(OTHER_CHAIN), format!("at height {height}"))),
+            Err(error) if is_out_of_reach(&error) => inner.adopt_old(height, &claimed).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+const NOT_TENDERMINT: &str = "the client's consensus state is not of a Tendermint client";
+const OTHER_CHAIN: &str = "the client holds a consensus state that this chain never had: it tracks another chain or a fork";
+const EXPIRED: &str = "the trusted header is older than the trusting period; configure `trusted` with a newer height and hash";
+const OUT_OF_REACH: &str = "the height lies too far below the trusted header";
+
+fn is_out_of_reach(error: &ChainError) -> bool {
+    error.kind == ChainErrorKind::Setup(OUT_OF_REACH)
+}
+
+fn is_of(claimed: &ConsensusState, block: &LightBlock) -> bool {
+    consensus_state(block).is_ok_and(|own| own == *claimed)
+}
+
+impl Inner {
+    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ChainError> {
+        let done = self.cpu.run(work).await;
+        done.ok_or_else(|| self.node.error(ChainErrorKind::Unavailable, "the verification threads are gone"))
+    }
+
+    async fn rules(&self) -> Result<Arc<Rules>, ChainError> {
+        let rules = self.rules.get_or_try_init(|| async {
+            let unbonding = match (self.unbonding().await, self.settings.trusting) {
+                (Ok(unbonding), _) => unbonding,
+                // Chains without a staking module: the operator's figure stands for 2/3 of the whole.
+                (Err(_), Some(trusting)) => trusting.saturating_mul(3) / 2,
+                (Err(error), None) => return Err(error),
+            };
+            let most = unbonding.saturating_mul(2) / 3;
+            let trusting = self.settings.trusting.map_or(most, |configured| configured.min(most));
+            Ok(Arc::new(Rules {
+                chain: self.node.chain().to_string(),
+                revision: self.node.chain().revision(),
+                threshold: self.settings.threshold,
+                trusting,
+                unbonding,
+                drift: self.settings.drift,
+            }))
+        });
+        rules.await.cloned()
+    }
+
+    /// The staking module's unbonding period.
+    async fn unbonding(&self) -> Result<Duration, ChainError> {
+        let path = "/cosmos.staking.v1beta1.Query/Params";
+        let (answer, _): (QueryParamsResponse, u64) = self.node.grpc(path, &QueryParamsRequest {}, None).await?;
+        let period = answer.params.and_then(|params| params.unbonding_time).unwrap_or_default();
+        let seconds = u64::try_from(period.seconds).unwrap_or_default();
+        let nanos = u32::try_from(period.nanos).unwrap_or_default().min(999_999_999);
+        let period = Duration::new(seconds, nanos);
+        // A year bounds what a lying node could make of it.
+        if period.is_zero() || period > Duration::from_secs(366 * 86_400) {
+            return Err(self.node.error(ChainErrorKind::Malformed, "unbonding period; set `trusting_period`"));
+        }
+        Ok(period)
+    }
+
+    async fn verified(&self, height: u64) -> Result<Arc<LightBlock>, ChainError> {
+        if height == 0 {
+            return Err(self.node.error(ChainErrorKind::NotFound, "height 0"));
+        }
+        if self.heads.newest().is_none_or(|newest| newest < height) {
+            self.heads.next(self.node.height(height.saturating_sub(1))).await?;
+        }
+        self.root(height).await?;
+        if let Some(block) = self.blocks.get(height) {
+            return Ok(block);
+        }
+        match self.blocks.at_or_below(height) {
+            Some(trusted) => self.forward(trusted, height).await,
+            None => self.backward(height).await,
+        }
+    }
+
+    /// Makes sure that there is a trusted block.
+    async fn root(&self, height: u64) -> Result<(), ChainError> {
+        if self.blocks.highest().is_some() {
+            return Ok(());
+        }
+        let _one = self.rooting.lock().await;
+        if self.blocks.highest().is_some() || self.root_given(height).await? {
+            return Ok(());
+        }
+        let rules = self.rules().await?;
+        let fetched = self.fetch(height).await?;
+        let block = fetched.block.clone();
+        let checked = self.compute(move || verify::self_signed(&rules, &block)).await?;
+        checked.map_err(|reason| self.refused(&fetched.endpoint, height, &reason))?;
+        tracing::warn!(
+            chain = %self.node.chain(), height, hash = %fetched.block.signed_header.header.hash(), endpoint = %fetched.endpoint,
+            "trusting a node's header on first use; configure `trusted = {{ height, hash }}` to choose it yourself"
+        );
+        self.blocks.put(fetched.block);
+        Ok(())
+    }
+
+    /// Adopts the configured or stored trusted block; `false` when there is none.
+    async fn root_given(&self, near: u64) -> Result<bool, ChainError> {
+        match &self.settings.trust {
+            Trust::FirstUse => Ok(false),
+            Trust::Configured { height, hash } => {
+                let fetched = self.fetch(*height).await?;
+                let found = fetched.block.signed_header.header.hash();
+                if found.as_bytes() != hash {
+                    let detail = format!("height {height} has {found} at {}", fetched.endpoint);
+                    let kind = ChainErrorKind::Setup("the configured trusted header has another hash on this node");
+                    return Err(self.node.error(kind, detail));
+                }
+                self.blocks.put(fetched.block);
+                Ok(true)
+            }
+            Trust::Stored(bytes) => {
+                let rules = self.rules().await?;
+                let stored = from_bytes(bytes, self.node.chain().as_str());
+                let fresh = stored.filter(|block| {
+                    let time = u64::try_from(block.time().unix_timestamp_nanos()).unwrap_or_default();
+                    let age = verify::now().as_nanos().saturating_sub(time);
+                    u128::from(age) < rules.trusting.as_nanos()
+                });
+                let Some(block) = fresh else {
+                    tracing::warn!(chain = %self.node.chain(), near, "the stored trusted header is damaged or has expired: not used");
+                    return Ok(false);
+                };
+                self.blocks.put(block);
+                Ok(true)
+            }
+        }
+    }
+
+    async fn fetch(&self, height: u64) -> Result<Fetched, ChainError> {
+        fetch(&self.node, &self.sets, height).await
+    }
+
+    /// The block of a height, if its consensus state is the one claimed.
+    async fn fetch_claimed(&self, height: u64, claimed: &ConsensusState) -> Result<Fetched, ChainError> {
+        let fetched = self.fetch(height).await?;
+        let rules = self.rules().await?;
+        let (block, checked) = (fetched.block.clone(), rules.clone());
+        let signed = self.compute(move || verify::self_signed(&checked, &block)).await?;
+        signed.map_err(|reason| self.refused(&fetched.endpoint, height, &reason))?;
+        if is_of(claimed, &fetched.block) {
+            return Ok(fetched);
+        }
+        // Either the node or the client is of another chain: without trust of our own nobody can say which.
+        let detail = format!("{} shows another header at {height} than the client holds", fetched.endpoint);
+        Err(self.node.error(ChainErrorKind::Setup(OTHER_CHAIN), detail))
+    }
+
+    /// A client's consensus state far below our trust: taken for that client's updates if our own trust follows from it.
+    async fn adopt_old(&self, height: u64, claimed: &ConsensusState) -> Result<(), ChainError> {
+        let fetched = self.fetch_claimed(height, claimed).await?;
+        let Some(above) = self.blocks.above(height) else { return Ok(()) };
+        let found = self.bisect(fetched.block.clone(), above.height().value()).await?;
+        let same = found.iter().find(|block| block.height() == above.height());
+        if same.is_none_or(|block| block.signed_header.header.hash() != above.signed_header.header.hash()) {
+            return Err(self.node.error(ChainErrorKind::Setup(OTHER_CHAIN), format!("at height {height}")));
+        }
+        self.anchors.put(fetched.block);
+        Ok(())
+    }
+
+    async fn forward(&self, trusted: Arc<LightBlock>, height: u64) -> Result<Arc<LightBlock>, ChainError> {
+        let verified = self.bisect(LightBlock::clone(&trusted), height).await?;
+        for block in verified {
+            self.blocks.put(block);
+        }
+        let found = self.blocks.get(height);
+        found.ok_or_else(|| self.node.error(ChainErrorKind::Unavailable, "the verified header was dropped again"))
+    }
+
+    /// Verifies `height` from a trusted block; all blocks verified on the way.
+    async fn bisect(&self, trusted: LightBlock, height: u64) -> Result<Vec<LightBlock>, ChainError> {
+        let rules = self.rules().await?;
+        let mut endpoints: HashMap<u64, EndpointId> = HashMap::new();
+        let mut fetched = BTreeMap::new();
+        let mut known = BTreeMap::from([(trusted.height().value(), trusted)]);
+        let mut needed = height;
+        for _ in 0..BISECTION_STEPS {
+            let got = self.fetch(needed).await?;
+            endpoints.insert(needed, got.endpoint);
+            fetched.insert(needed, got.block);
+            let (rules, trusted, fetched) = (rules.clone(), known.values().cloned().collect(), fetched.clone());
+            match self.compute(move || verify::forward(&rules, trusted, fetched, height)).await? {
+                Step::Verified(blocks) => {
+                    known.extend(blocks.into_iter().map(|block| (block.height().value(), block)));
+                    return Ok(known.into_values().collect());
+                }
+                Step::Needs(missing, blocks) => {
+                    tracing::debug!(chain = %self.node.chain(), height, missing, "validators changed: a header in between is needed");
+                    known.extend(blocks.into_iter().map(|block| (block.height().value(), block)));
+                    needed = missing;
+                }
+                Step::Refused(at, reason) => {
+                    return Err(match endpoints.get(&at) {
+                        Some(endpoint) => self.refused(endpoint, at, &reason),
+                        None => self.node.error(ChainErrorKind::Lying(reason.label()), reason.to_string()),
+                    });
+                }
+                Step::Expired => return Err(self.node.error(ChainErrorKind::Setup(EXPIRED), "")),
+                Step::Failed(why) => return Err(self.node.error(ChainErrorKind::Malformed, why)),
+            }
+        }
+        Err(self.node.error(ChainErrorKind::TooLarge, format!("bisection to {height} takes too many headers")))
+    }
+
+    fn refused(&self, endpoint: &EndpointId, height: u64, reason: &Reason) -> ChainError {
+        self.node.lying(endpoint, reason.label(), format!("header {height} of {endpoint}: {reason}"))
+    }
+
+    /// A block below the lowest verified one: each header is named by the hash in the next.
+    async fn backward(&self, height: u64) -> Result<Arc<LightBlock>, ChainError> {
+        let Some(above) = self.blocks.above(height) else {
+            return Err(self.node.error(ChainErrorKind::NotFound, "no trusted header"));
+        };
+        let top = above.height().value();
+        if top.saturating_sub(height) > BACKWARD_HEADERS {
+            return Err(self.node.error(ChainErrorKind::Setup(OUT_OF_REACH), format!("{height} below {top}")));
+        }
+        let mut expected = above.signed_header.header.last_block_id.map(|id| id.hash);
+        let mut next = top.saturating_sub(1);
+        while next > height {
+            let (headers, endpoint) = self.headers(height.saturating_add(1), next).await?;
+            for header in headers {
+                if header.height.value() != next || Some(header.hash()) != expected {
+                    return Err(self.node.lying(&endpoint, "hash_chain", format!("header {next}")));
+                }
+                expected = header.last_block_id.map(|id| id.hash);
+                next = next.saturating_sub(1);
+            }
+        }
+        let fetched = self.fetch(height).await?;
+        if Some(fetched.block.signed_header.header.hash()) != expected {
+            return Err(self.node.lying(&fetched.endpoint, "hash_chain", format!("header {height}")));
+        }
+        Ok(self.blocks.put(fetched.block))
+    }
+
+    /// Headers from `high` down to `low` or to the bound of one batch, descending.
+    async fn headers(
+        &self,
+        low: u64,
+        high: u64,
+    ) -> Result<(Vec<tendermint::block::Header>, EndpointId), ChainError> {
+        let mut calls = Vec::new();
+        let mut top = high;
+        while calls.len() < 10 && top >= low {
+            let bottom = top.saturating_sub(BLOCKCHAIN_PAGE - 1).max(low);
+            let params = json!({ "minHeight": bottom.to_string(), "maxHeight": top.to_string() });
+            calls.push(Call::read("blockchain", params).map_err(|e| chain_error(self.node.chain(), e))?);
+            top = bottom.saturating_sub(1);
+        }
+        let mut headers = Vec::new();
+        let mut by = None;
+        for answer in self.node.batch(calls).await? {
+            let said: Said<BlockchainAnswer> = self.node.decode(&answer?, "blockchain")?;
+            let metas = said.value.block_metas.unwrap_or_default();
+            headers.extend(metas.into_iter().map(|meta| meta.header));
+            by = Some(said.endpoint);
+        }
+        match by {
+            Some(by) if !headers.is_empty() => Ok((headers, by)),
+            _ => Err(self.node.error(ChainErrorKind::Pruned(self.node.height(high)), "blockchain")),
+        }
+    }
+}
+
+/// Time and consensus state of a block, as the ports give them.
+pub(crate) fn verified(node: &Node, block: &LightBlock) -> Result<relayer_core::chain::Verified, ChainError> {
+    let state = consensus_state(block).map_err(|reason| node.error(ChainErrorKind::Malformed, reason.to_string()))?;
+    let height = Height::new(node.chain().revision(), block.height().value());
+    let time = Timestamp(state.timestamp().as_nanos());
+    Ok(relayer_core::chain::Verified {
+        at: relayer_core::packet::At { height, time },
+        consensus_state: state.encode(),
+    })
+}
