@@ -1,5 +1,22 @@
 //! The IBC relayer: the effectful shell around relayer-core, and its command line.
+//!
+//! ```text
+//! cli -> start -> follow (one a chain), lane (one a wallet), path (one engine each)
+//!                 path -> verify (threads), journal, telemetry;  admin shows all of it
+//! ```
+
+pub mod cli;
+pub mod follow;
+pub mod handshake;
+pub mod admin;
 pub mod journal;
+pub mod keys;
+pub mod keys;
+pub mod lane;
 pub mod limits;
+pub mod open;
+pub mod path;
+pub mod program;
+pub mod start;
 pub mod telemetry;
 pub mod verify;

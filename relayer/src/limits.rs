@@ -33,8 +33,6 @@ pub const JOURNAL_WAL_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Jobs waiting per verification thread (relaying specification: 1024 each).
 pub const VERIFY_QUEUE: usize = 1_024;
-/// Verification threads by default (relaying specification).
-pub const VERIFY_WORKERS_DEFAULT: usize = 16;
 /// Verification threads at most (relaying specification).
 pub const VERIFY_WORKERS_MOST: usize = 32;
 /// Clients whose last worker is remembered; beyond it the memory starts anew, which costs a warm cache only.

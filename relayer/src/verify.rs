@@ -15,7 +15,7 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! use relayer::telemetry::metrics::Metrics;
 //! use relayer::verify::Pool;
-//! let pool = Pool::new(None, std::sync::Arc::new(Metrics::new().unwrap())).unwrap();
+//! let pool = Pool::new(2, std::sync::Arc::new(Metrics::new().unwrap())).unwrap();
 //! assert_eq!(pool.run("ics23", 1, "sim-a-1", || 6 * 7).await, Ok(42));
 //! pool.close().await;
 //! # });
@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, available_parallelism};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -100,17 +100,10 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// The number of threads: as configured up to `min(32, 2 x CPU)`, by default `min(16, 2 x CPU)`.
-pub fn workers(configured: Option<usize>) -> usize {
-    let twice = available_parallelism().map_or(2, usize::from).saturating_mul(2);
-    let most = if configured.is_some() { limits::VERIFY_WORKERS_MOST } else { limits::VERIFY_WORKERS_DEFAULT };
-    configured.unwrap_or(twice).min(twice).clamp(1, most)
-}
-
 impl Pool {
-    /// Starts the threads.
-    pub fn new(configured: Option<usize>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        Self::with(workers(configured), limits::VERIFY_QUEUE, metrics)
+    /// Starts so many threads (`relayer_config::settings::Global::workers`), at least one.
+    pub fn new(workers: usize, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        Self::with(workers.clamp(1, limits::VERIFY_WORKERS_MOST), limits::VERIFY_QUEUE, metrics)
     }
 
     fn with(count: usize, queue: usize, metrics: Arc<Metrics>) -> std::io::Result<Self> {
@@ -309,7 +302,7 @@ mod tests {
         let (started, running) = oneshot::channel();
         let pool = pool.clone();
         tokio::spawn(async move {
-            pool.run("block", 1, client, move || {
+            pool.run("block", 1_000_000, client, move || {
                 started.send(()).unwrap();
                 held.recv().ok()
             })
@@ -457,12 +450,5 @@ mod tests {
         drop(hold);
         pool.run("p", 1, "c", || ()).await.unwrap();
         assert!(!ran.load(Ordering::SeqCst));
-    }
-
-    #[test]
-    fn the_number_of_threads_is_bounded() {
-        assert_eq!(workers(Some(0)), 1);
-        assert!(workers(Some(10_000)) <= limits::VERIFY_WORKERS_MOST);
-        assert!(workers(None) <= limits::VERIFY_WORKERS_DEFAULT);
     }
 }

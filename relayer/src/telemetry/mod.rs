@@ -2,5 +2,8 @@
 //!
 //! Spec: observability specification. Bounds: `crate::limits` (label values, span queue, spans of a packet).
 
+mod export;
 mod label;
+pub mod log;
 pub mod metrics;
+pub mod trace;
