@@ -5,12 +5,11 @@
 //!                 path -> verify (threads), journal, telemetry;  admin shows all of it
 //! ```
 
+pub mod admin;
 pub mod cli;
 pub mod follow;
 pub mod handshake;
-pub mod admin;
 pub mod journal;
-pub mod keys;
 pub mod keys;
 pub mod lane;
 pub mod limits;
