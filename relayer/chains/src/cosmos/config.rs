@@ -32,6 +32,8 @@ pub struct CosmosConfig {
     pub id: ChainId,
     /// Name of the IBC store, the first key of every proof: `ibc` unless the chain says otherwise.
     pub store_prefix: Vec<u8>,
+    /// Bech32 prefix of accounts, like `cosmos`.
+    pub account_prefix: String,
     /// The first trusted header.
     pub trust: Trust,
     /// Share of the trusted voting power that has to sign a skipped-to header: 1/3 to 1.
@@ -54,10 +56,11 @@ pub struct CosmosConfig {
 
 impl CosmosConfig {
     /// A chain with the usual parameters.
-    pub fn new(id: ChainId, rpc: RpcSettings) -> Self {
+    pub fn new(id: ChainId, account_prefix: impl Into<String>, rpc: RpcSettings) -> Self {
         Self {
             id,
             store_prefix: b"ibc".to_vec(),
+            account_prefix: account_prefix.into(),
             trust: Trust::FirstUse,
             trust_threshold: (1, 3),
             trusting_period: None,

@@ -73,6 +73,7 @@ pub struct CosmosChain {
     light: Light,
     caps: Caps,
     store_prefix: Vec<u8>,
+    account_prefix: String,
     wallet: Option<Wallet>,
 }
 
@@ -103,6 +104,7 @@ impl CosmosChain {
             node,
             heads,
             store_prefix: config.store_prefix,
+            account_prefix: config.account_prefix,
             wallet,
         })
     }
@@ -115,6 +117,11 @@ impl CosmosChain {
     /// The newest verified header, to be given as [`Trust::Stored`] in the next run; `None` before the first one.
     pub fn export_trust(&self) -> Option<Vec<u8>> {
         self.light.export()
+    }
+
+    /// Bech32 prefix of the chain's accounts.
+    pub fn account_prefix(&self) -> &str {
+        &self.account_prefix
     }
 
     pub(crate) fn node(&self) -> &Node {
