@@ -92,7 +92,7 @@ fn read(node: &Node, height: u64, block: &Answer, results: &Answer, caps: Caps) 
         facts: Vec::new(),
         txs: Vec::with_capacity(txs.len()),
     };
-    events(said.begin_block_events.as_deref(), caps, &mut VecDeque::new(), &mut found.facts);
+    events(said.begin_block_events.as_deref(), None, caps, &mut VecDeque::new(), &mut found.facts);
     for (tx, result) in txs.iter().zip(tx_results) {
         let bytes = base64(&tx.0).ok_or_else(|| node.malformed(&block.endpoint, "transaction"))?;
         let report = report(node.chain(), &bytes, result);
@@ -100,12 +100,12 @@ fn read(node: &Node, height: u64, block: &Answer, results: &Answer, caps: Caps) 
             let ours = result.events.as_deref().unwrap_or_default();
             let updates = ours.iter().any(|event| event.kind.0 == "update_client");
             let mut headers = if updates { submitted_headers(&bytes) } else { VecDeque::new() };
-            events(result.events.as_deref(), caps, &mut headers, &mut found.facts);
+            events(result.events.as_deref(), Some(report.hash), caps, &mut headers, &mut found.facts);
         }
         found.txs.push(report);
     }
     for phase in [&said.end_block_events, &said.finalize_block_events] {
-        events(phase.as_deref(), caps, &mut VecDeque::new(), &mut found.facts);
+        events(phase.as_deref(), None, caps, &mut VecDeque::new(), &mut found.facts);
     }
     if found.facts.len() >= FACTS_PER_BLOCK {
         tracing::warn!(chain = %node.chain(), height, limit = FACTS_PER_BLOCK, "facts of a block beyond the limit are left to the clearing");
@@ -126,12 +126,19 @@ fn report(chain: &ChainId, bytes: &[u8], result: &TxResult<'_>) -> TxReport {
 }
 
 /// Adds the facts of an event list; each `update_client` takes the next message submitted for its client.
-fn events(list: Option<&[Event<'_>]>, caps: Caps, headers: &mut VecDeque<(String, Any)>, facts: &mut Vec<Fact>) {
+fn events(
+    list: Option<&[Event<'_>]>,
+    tx: Option<TxHash>,
+    caps: Caps,
+    headers: &mut VecDeque<(String, Any)>,
+    facts: &mut Vec<Fact>,
+) {
     for event in list.unwrap_or_default().iter().take(EVENTS) {
         if facts.len() >= FACTS_PER_BLOCK {
             return;
         }
-        let Some(mut fact) = event::fact(event, caps) else { continue };
+        let opened = || tx.and_then(|tx| event::opened(event, tx));
+        let Some(mut fact) = event::fact(event, caps).or_else(opened) else { continue };
         if let Fact::ClientUpdated { client, header, .. } = &mut fact {
             let of_client = headers.iter().position(|(id, _)| id == client.as_str());
             *header = of_client.and_then(|i| headers.remove(i)).map(|(_, message)| message);

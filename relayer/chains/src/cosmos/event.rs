@@ -1,4 +1,4 @@
-//! ABCI events to facts (ICS-04 packets, ICS-02 clients).
+//! ABCI events to facts (ICS-04 packets and channels, ICS-03 connections, ICS-02 clients).
 //!
 //! Tolerant of how CometBFT writes attributes (plain text, or base64 in 0.34) and of ibc-go's names (`packet_data_hex` before
 //! `packet_data`). Identifiers, heights and times go through ibc-relayer-types' checked types. An event of ours that breaks a rule
@@ -13,8 +13,8 @@ use ibc_relayer_types::core::ics02_client::height::Height as IbcHeight;
 use ibc_relayer_types::core::ics04_channel::timeout::TimeoutHeight;
 use ibc_relayer_types::core::ics24_host::identifier as ics24;
 use ibc_relayer_types::timestamp::Timestamp as IbcTimestamp;
-use relayer_core::fact::Fact;
-use relayer_core::id::{ChannelId, ClientId, Height, PortId, Sequence, Timestamp};
+use relayer_core::fact::{Fact, Opened};
+use relayer_core::id::{ChannelId, ClientId, ConnectionId, Height, PortId, Sequence, Timestamp, TxHash};
 use relayer_core::packet::{Packet, PacketError, PortChannel};
 
 use super::limits::{ATTRIBUTES, CONSENSUS_HEIGHTS, SHORT_TEXT_BYTES};
@@ -41,7 +41,7 @@ pub(crate) mod reason {
     pub(crate) const ACK_TOO_LARGE: &str = "ack_too_large";
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 21] = [
     "packet_sequence",
     "packet_src_port",
     "packet_src_channel",
@@ -59,6 +59,10 @@ const KEYS: [&str; 17] = [
     "consensus_height",
     "port_id",
     "channel_id",
+    "connection_id",
+    "counterparty_connection_id",
+    "counterparty_port_id",
+    "counterparty_channel_id",
 ];
 
 /// The attributes of one event that mean something to us.
@@ -156,6 +160,22 @@ impl<'a> Attributes<'a> {
     fn client(&self) -> Result<ClientId, &'static str> {
         let client = ics24::ClientId::from_str(self.text("client_id")?).map_err(|_| reason::IDENTIFIER)?;
         ClientId::new(client.as_str()).map_err(|_| reason::IDENTIFIER)
+    }
+
+    fn connection(&self, key: &str) -> Result<ConnectionId, &'static str> {
+        let connection = ics24::ConnectionId::from_str(self.text(key)?).map_err(|_| reason::IDENTIFIER)?;
+        ConnectionId::new(connection.as_str()).map_err(|_| reason::IDENTIFIER)
+    }
+    /// An id that is absent, or empty, where it is not known yet.
+    fn known<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, &'static str> {
+        match self.get(key) {
+            Some(value) if !value.bytes().is_empty() => read(key).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn packet(&self, caps: Caps) -> Result<Packet, &'static str> {
@@ -270,6 +290,110 @@ pub(crate) fn fact(event: &Event<'_>, caps: Caps) -> Option<Fact> {
     }))
 }
 
+/// What an event of a transaction says about a handshake, if it made an id.
+pub(crate) fn opened(event: &Event<'_>, tx: TxHash) -> Option<Fact> {
+    let read: fn(&Attributes<'_>) -> Result<Opened, &'static str> = match event.kind.0.as_ref() {
+        "create_client" => |said| Ok(Opened::Client { client: said.client()? }),
+        "connection_open_init" | "connection_open_try" => |said| {
+            Ok(Opened::Connection {
+                connection: said.connection("connection_id")?,
+                client: said.client()?,
+                counterparty: said.known("counterparty_connection_id", |key| said.connection(key))?,
+            })
+        },
+        "channel_open_init" | "channel_open_try" => |said| {
+            let port = ics24::PortId::from_str(said.text("counterparty_port_id")?).map_err(|_| reason::IDENTIFIER)?;
+            let other = |_: &str| said.end("counterparty_port_id", "counterparty_channel_id");
+            Ok(Opened::Channel {
+                end: said.end("port_id", "channel_id")?,
+                connection: said.connection("connection_id")?,
+                counterparty_port: PortId::new(port.as_str()).map_err(|_| reason::IDENTIFIER)?,
+                counterparty: said.known("counterparty_channel_id", other)?.map(|end| end.channel),
+            })
+        },
+        _ => return None,
+    };
+    let what = Attributes::read(event).and_then(|attributes| read(&attributes));
+    Some(match what {
+        Ok(what) => Fact::Opened { tx, what },
+        Err(reason) => Fact::Unusable { reason, end: None, sequence: None },
+    })
+}
+
 fn source(attributes: &Attributes<'_>) -> Result<(PortChannel, Sequence), &'static str> {
     Ok((attributes.source()?, attributes.sequence()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TX: TxHash = TxHash([7; 32]);
+
+    fn read(json: &str) -> Option<Fact> {
+        opened(&serde_json::from_str::<Event<'_>>(json).unwrap(), TX)
+    }
+
+    /// Events as ibc-go v10.7.0 writes them.
+    #[test]
+    fn ids_made_by_a_handshake_are_read_from_its_events() {
+        let made = |json| match read(json) {
+            Some(Fact::Opened { tx: TX, what }) => what,
+            other => panic!("{other:?}"),
+        };
+        let client = ClientId::new("07-tendermint-3").unwrap();
+        let connection = |n: u8| ConnectionId::new(format!("connection-{n}")).unwrap();
+        let transfer = PortId::new("transfer").unwrap();
+        let channel = |n: u8| ChannelId::new(format!("channel-{n}")).unwrap();
+        assert_eq!(
+            made(
+                r#"{"type":"create_client","attributes":[{"key":"client_id","value":"07-tendermint-3","index":true},{"key":"client_type","value":"07-tendermint","index":true},{"key":"consensus_height","value":"1-5","index":true}]}"#
+            ),
+            Opened::Client { client: client.clone() }
+        );
+        assert_eq!(
+            made(
+                r#"{"type":"connection_open_init","attributes":[{"key":"connection_id","value":"connection-1","index":true},{"key":"client_id","value":"07-tendermint-3","index":true},{"key":"counterparty_client_id","value":"07-tendermint-0","index":true}]}"#
+            ),
+            Opened::Connection { connection: connection(1), client: client.clone(), counterparty: None }
+        );
+        assert_eq!(
+            made(
+                r#"{"type":"connection_open_try","attributes":[{"key":"connection_id","value":"connection-2","index":true},{"key":"client_id","value":"07-tendermint-3","index":true},{"key":"counterparty_client_id","value":"07-tendermint-0","index":true},{"key":"counterparty_connection_id","value":"connection-1","index":true}]}"#
+            ),
+            Opened::Connection { connection: connection(2), client, counterparty: Some(connection(1)) }
+        );
+        // Older versions write the counterparty's channel as an empty text at INIT.
+        assert_eq!(
+            made(
+                r#"{"type":"channel_open_init","attributes":[{"key":"port_id","value":"transfer"},{"key":"channel_id","value":"channel-4"},{"key":"counterparty_port_id","value":"transfer"},{"key":"counterparty_channel_id","value":""},{"key":"connection_id","value":"connection-1"},{"key":"version","value":"ics20-1"}]}"#
+            ),
+            Opened::Channel {
+                end: PortChannel { port: transfer.clone(), channel: channel(4) },
+                connection: connection(1),
+                counterparty_port: transfer.clone(),
+                counterparty: None,
+            }
+        );
+        assert_eq!(
+            made(
+                r#"{"type":"channel_open_try","attributes":[{"key":"port_id","value":"transfer"},{"key":"channel_id","value":"channel-5"},{"key":"counterparty_port_id","value":"transfer"},{"key":"counterparty_channel_id","value":"channel-4"},{"key":"connection_id","value":"connection-2"},{"key":"version","value":"ics20-1"}]}"#
+            ),
+            Opened::Channel {
+                end: PortChannel { port: transfer.clone(), channel: channel(5) },
+                connection: connection(2),
+                counterparty_port: transfer,
+                counterparty: Some(channel(4)),
+            }
+        );
+    }
+
+    #[test]
+    fn malformed_ids_are_unusable_and_other_events_are_none_of_ours() {
+        let bad = r#"{"type":"create_client","attributes":[{"key":"client_id","value":"../x"}]}"#;
+        assert!(matches!(read(bad), Some(Fact::Unusable { reason: reason::IDENTIFIER, .. })));
+        let without = r#"{"type":"channel_open_init","attributes":[{"key":"port_id","value":"transfer"}]}"#;
+        assert!(matches!(read(without), Some(Fact::Unusable { reason: reason::MISSING, .. })));
+        assert_eq!(read(r#"{"type":"channel_open_ack","attributes":[]}"#), None);
+    }
 }
