@@ -17,13 +17,15 @@ use super::limits::BROADCAST_CALLS;
 use crate::cosmos::node::{Node, chain_error};
 use crate::cosmos::wire::{Number, Text};
 use crate::rpc::limits::REQUEST_BYTES;
-use crate::rpc::{Answer, Call, RpcError};
+use crate::rpc::{Answer, Call, EndpointHealth, RpcError};
 
 /// One result for each, in their order.
 pub(crate) async fn submit(node: &Node, signed: &[Signed]) -> Vec<Result<(), TxFailure>> {
     let mut results: Vec<Result<(), TxFailure>> = Vec::with_capacity(signed.len());
     let health = node.rpc().health();
-    let takes = health.iter().filter(|e| !e.archive).map(|e| e.batch_calls as usize).min().unwrap_or(1);
+    let takes =
+        |e: &EndpointHealth| (e.batch_calls as usize).min(usize::try_from(e.limiter.burst).unwrap_or(usize::MAX));
+    let takes = health.iter().filter(|e| !e.archive).map(takes).min().unwrap_or(1);
     for group in groups(signed, takes) {
         // What may have arrived is in doubt; what follows it would be refused, or arrive out of order.
         let stop = results.iter().any(|result| matches!(result, Err(TxFailure::Chain(_))));
@@ -55,7 +57,8 @@ fn groups(signed: &[Signed], takes: usize) -> Vec<&[Signed]> {
 }
 
 async fn request(node: &Node, group: &[Signed]) -> Vec<Result<(), TxFailure>> {
-    let call = |tx: &Signed| Call::broadcast("broadcast_tx_sync", serde_json::json!({ "tx": STANDARD.encode(&tx.bytes) }));
+    let call =
+        |tx: &Signed| Call::broadcast("broadcast_tx_sync", serde_json::json!({ "tx": STANDARD.encode(&tx.bytes) }));
     let calls: Result<Vec<Call>, RpcError> = group.iter().map(call).collect();
     let answers = match calls {
         Ok(calls) => node.rpc().batch(calls).await,
@@ -148,4 +151,36 @@ struct FoundResult<'a> {
     gas_wanted: Number,
     #[serde(default)]
     gas_used: Number,
+}
+
+#[cfg(test)]
+mod tests {
+    use relayer_core::id::{AccountSequence, Gas, Height};
+
+    use super::*;
+
+    fn signed(bytes: usize) -> Signed {
+        Signed {
+            hash: TxHash([0; 32]),
+            bytes: vec![0; bytes].into(),
+            account_sequence: AccountSequence(0),
+            gas: Gas(1),
+            fee: (0, String::new()),
+            timeout_height: Height::new(1, 1),
+        }
+    }
+    fn sizes(signed: &[Signed], takes: usize) -> Vec<usize> {
+        groups(signed, takes).into_iter().map(<[Signed]>::len).collect()
+    }
+
+    #[test]
+    fn one_request_carries_what_the_node_takes_and_order_is_kept() {
+        let small: Vec<_> = (0..23).map(|_| signed(100)).collect();
+        assert_eq!(sizes(&small, 10), [10, 10, 3]);
+        assert_eq!(sizes(&small, 0), [1; 23]);
+        let large: Vec<_> = (0..5).map(|_| signed(300_000)).collect();
+        assert_eq!(sizes(&large, 10), [2, 2, 1]);
+        assert_eq!(sizes(&[signed(5_000_000)], 10), [1]);
+        assert!(sizes(&[], 10).is_empty());
+    }
 }

@@ -80,7 +80,7 @@ pub(crate) fn simulation(chain: &ChainId, code: u32, codespace: &str, log: &str)
         TxFailure::TooLarge
     } else if ends("memo too large") {
         setup(chain, LONG_MEMO, own)
-    } else if index.is_none() && own.contains("Bech32 prefix") {
+    } else if index.is_none() && says_prefix(own) {
         setup(chain, WRONG_PREFIX, own)
     } else {
         message(index, code, codespace, own)
@@ -119,10 +119,8 @@ pub(crate) fn broadcast(chain: &ChainId, error: RpcError) -> TxFailure {
 pub(crate) fn account(chain: &ChainId, error: ChainError) -> ChainError {
     let text = error.detail.as_str();
     match error.kind {
-        ChainErrorKind::NotFound => {
-            ChainError::new(chain, ChainErrorKind::Setup(NO_ACCOUNT), text)
-        }
-        ChainErrorKind::Refused { .. } if text.contains("Bech32 prefix") => {
+        ChainErrorKind::NotFound => ChainError::new(chain, ChainErrorKind::Setup(NO_ACCOUNT), text),
+        ChainErrorKind::Refused { .. } if says_prefix(text) => {
             ChainError::new(chain, ChainErrorKind::Setup(WRONG_PREFIX), text)
         }
         _ => error,
@@ -146,6 +144,11 @@ pub(crate) fn tx_is_unknown(error: &RpcError) -> bool {
         }
         _ => false,
     }
+}
+
+/// "hrp does not match bech32 prefix: expected 'cosmos' got 'osmo'", before SDK 0.50 "invalid Bech32 prefix; expected cosmos, got osmo"
+fn says_prefix(text: &str) -> bool {
+    text.contains("bech32 prefix") || text.contains("Bech32 prefix")
 }
 
 fn setup(chain: &ChainId, what: &'static str, log: &str) -> TxFailure {
@@ -179,4 +182,208 @@ fn number_after(text: &str, words: &str) -> Option<u64> {
     let (_, rest) = text.split_once(words)?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest.get(..end)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use relayer_core::error::Remedy;
+
+    use super::*;
+    use crate::rpc::{Rejected, Unavailable};
+
+    fn chain() -> ChainId {
+        ChainId::new("sim-a-1").unwrap()
+    }
+    fn label(failure: &TxFailure) -> &'static str {
+        failure.label()
+    }
+    fn checked(code: u32, codespace: &str, log: &str) -> Option<TxFailure> {
+        verdict(&chain(), Verdict { code, codespace, log, gas: None })
+    }
+    fn simulated(log: &str) -> TxFailure {
+        simulation(&chain(), 6, "simulation", log)
+    }
+
+    // Texts recorded from ibc-go v10.7.0, SDK 0.53.4, CometBFT 0.38.17.
+
+    #[test]
+    fn checktx_and_block_results_become_codes() {
+        let mismatch = "account sequence mismatch, expected 2, got 3: incorrect account sequence";
+        assert_eq!(
+            checked(32, "sdk", mismatch),
+            Some(TxFailure::SequenceMismatch { expected: Some(AccountSequence(2)) })
+        );
+        assert_eq!(checked(32, "sdk", "else"), Some(TxFailure::SequenceMismatch { expected: None }));
+        let gas = "out of gas in location: ReadPerByte; gasWanted: 1000, gasUsed: 1003: out of gas";
+        assert_eq!(checked(11, "sdk", gas), Some(TxFailure::OutOfGas { wanted: 1_000, used: 1_003 }));
+        for (code, codespace, log, want) in [
+            (13, "sdk", "insufficient fees; got: 20stake required: 100stake: insufficient fee", "insufficient_fee"),
+            (
+                5,
+                "sdk",
+                "spendable balance 999stake is smaller than 9999stake: insufficient funds: insufficient funds",
+                "insufficient_funds",
+            ),
+            (
+                5,
+                "sdk",
+                "failed to execute message; message index: 0: spendable balance 1stake is smaller than 9stake: insufficient funds",
+                "message_failed",
+            ),
+            (
+                38,
+                "sdk",
+                "cosmos1g does not allow to pay fees for cosmos1r: fee-grant not found: not found",
+                "insufficient_funds",
+            ),
+            (9, "sdk", "fee payer address: cosmos1r does not exist: unknown address", "no_account"),
+            (19, "sdk", "tx already in mempool", "already_known"),
+            (20, "sdk", "mempool is full", "mempool_full"),
+            (21, "sdk", "tx too large", "tx_too_large"),
+            (41, "sdk", "tx gas limit 90000000 exceeds block max gas 40000000: invalid gas limit", "tx_too_large"),
+            (30, "sdk", "block height: 90, timeout height: 80: tx timeout height", "tx_expired"),
+            (22, "channel", "packet messages are redundant", "redundant"),
+            (
+                4,
+                "sdk",
+                "signature verification failed; please verify account number (1) and chain-id (pay-1): (unable to verify single signer signature): unauthorized",
+                "setup",
+            ),
+            (6, "feemarket", "anything of a module we don't know", "message_failed"),
+        ] {
+            assert_eq!(checked(code, codespace, log).as_ref().map(label), Some(want), "{code} {codespace} {log}");
+        }
+        assert_eq!(checked(0, "", ""), None);
+    }
+
+    #[test]
+    fn a_failed_message_is_named() {
+        let log = "failed to execute message; message index: 3: couldn't verify counterparty packet commitment: \
+                   failed packet commitment verification for client (07-tendermint-0): proof height {1 9} not found: invalid proof";
+        let Some(TxFailure::Message { index, code, codespace, .. }) = checked(8, "ibc", log) else { panic!("{log}") };
+        assert_eq!((index, code, codespace.as_str()), (Some(3), 8, "ibc"));
+        assert_eq!(checked(8, "ibc", log).map(|f| f.remedy()), Some(Remedy::Drop));
+    }
+
+    #[test]
+    fn a_panic_is_an_out_of_gas_when_all_gas_is_gone() {
+        let log = "recovered: runtime error: invalid memory address or nil pointer dereference\nstack:\ngoroutine 1";
+        let of = |gas| verdict(&chain(), Verdict { code: 111_222, codespace: "undefined", log, gas });
+        assert_eq!(of(Some((500, 501))), Some(TxFailure::OutOfGas { wanted: 500, used: 501 }));
+        assert!(matches!(of(None), Some(TxFailure::OutOfGas { .. })));
+        assert!(matches!(of(Some((500, 300))), Some(TxFailure::Message { code: 111_222, .. })));
+    }
+
+    #[test]
+    fn a_simulation_that_meets_another_sequence_says_which() {
+        let log = "rpc error: code = Unknown desc = account sequence mismatch, expected 0, got 1: incorrect account sequence \
+                   [cosmos/cosmos-sdk@v0.53.4/x/auth/ante/sigverify.go:364] with gas used: '44502': unknown request";
+        assert_eq!(simulated(log), TxFailure::SequenceMismatch { expected: Some(AccountSequence(0)) });
+    }
+
+    #[test]
+    fn simulations_lose_their_codes_and_are_read() {
+        let rpc = "rpc error: code = Unknown desc = ";
+        for (log, want) in [
+            (
+                "spendable balance 999stake is smaller than 9999stake: insufficient funds: insufficient funds [cosmos/cosmos-sdk@v0.53.4/x/auth/ante/fee.go:137] with gas used: '9904': unknown request",
+                "insufficient_funds",
+            ),
+            (
+                "failed to execute message; message index: 0: spendable balance 999stake is smaller than 9999stake: insufficient funds [cosmos/cosmos-sdk@v0.53.4/x/bank/keeper/send.go:298] with gas used: '52874': unknown request",
+                "message_failed",
+            ),
+            (
+                "fee payer address: cosmos1x does not exist: unknown address [cosmos/cosmos-sdk@v0.53.4/x/auth/ante/fee.go:112] with gas used: '2100': unknown request",
+                "no_account",
+            ),
+            (
+                "block height: 90, timeout height: 80: tx timeout height [cosmos/x.go:1] with gas used: '1': unknown request",
+                "tx_expired",
+            ),
+            (
+                "must contain at least one message: invalid request [x.go:631] with gas used: '1174': unknown request",
+                "message_failed",
+            ),
+            ("", "message_failed"),
+        ] {
+            assert_eq!(simulated(&format!("{rpc}{log}")).label(), want, "{log}");
+        }
+    }
+
+    #[test]
+    fn attack_46_a_packets_words_are_not_taken_for_the_accounts() {
+        // A receiver or memo that looks like the node's own words stands behind the message index.
+        let log = "rpc error: code = Unknown desc = failed to execute message; message index: 7: invalid receiver \
+                   account sequence mismatch, expected 999, got 1: incorrect account sequence [x.go:1] with gas used: '1': unknown request";
+        assert!(matches!(simulated(log), TxFailure::Message { index: Some(7), .. }));
+        let check = "failed to execute message; message index: 7: account sequence mismatch, expected 999, got 1";
+        assert!(matches!(checked(32, "sdk", check), Some(TxFailure::Message { index: Some(7), .. })));
+    }
+
+    #[test]
+    fn account_queries_tell_a_wrong_prefix_and_an_empty_account() {
+        let of = |kind, text: &str| account(&chain(), ChainError::new(&chain(), kind, text)).kind;
+        for text in [
+            "hrp does not match bech32 prefix: expected 'cosmos' got 'osmo': internal logic error: unknown request",
+            "rpc error: code = InvalidArgument desc = invalid Bech32 prefix; expected cosmos, got osmo: invalid request",
+        ] {
+            assert_eq!(of(ChainErrorKind::Refused { code: 6 }, text), ChainErrorKind::Setup(WRONG_PREFIX));
+        }
+        let none = "rpc error: code = NotFound desc = account cosmos1x not found: key not found";
+        assert_eq!(of(ChainErrorKind::NotFound, none), ChainErrorKind::Setup(NO_ACCOUNT));
+        let error = ChainError::new(&chain(), ChainErrorKind::Setup(NO_ACCOUNT), none);
+        assert_eq!(no_account(error), TxFailure::NoAccount);
+        assert_eq!(of(ChainErrorKind::Timeout, ""), ChainErrorKind::Timeout);
+    }
+
+    #[test]
+    fn numbers_beyond_64_bits_are_not_numbers() {
+        let huge = format!("account sequence mismatch, expected {}9, got 3", u64::MAX);
+        assert_eq!(checked(32, "sdk", &huge), Some(TxFailure::SequenceMismatch { expected: None }));
+    }
+
+    fn broadcast_of(kind: RpcErrorKind) -> TxFailure {
+        broadcast(&chain(), RpcError { kind, method: "broadcast_tx_sync", endpoint: None })
+    }
+    fn rejected(data: &str) -> RpcErrorKind {
+        RpcErrorKind::Rejected(Box::new(Rejected {
+            code: -32_603,
+            message: "Internal error".into(),
+            data: data.into(),
+        }))
+    }
+
+    #[test]
+    fn what_cometbft_says_of_a_broadcast_becomes_a_code() {
+        for (data, want) in [
+            ("tx already exists in cache", "already_known"),
+            ("mempool is full: number of txs 5000 (max: 5000), total txs bytes 1 (max: 1)", "mempool_full"),
+            ("mempool is still rechecking after a new committed block, so it is considered as full", "mempool_full"),
+            ("Tx too large. Max size is 1048576, but got 2097152", "tx_too_large"),
+            ("broadcast confirmation not received: context deadline exceeded", "timeout"),
+            ("anything else", "refused"),
+        ] {
+            assert_eq!(broadcast_of(rejected(data)).label(), want, "{data}");
+        }
+        assert_eq!(broadcast_of(RpcErrorKind::MempoolFull).label(), "mempool_full");
+    }
+
+    #[test]
+    fn only_what_certainly_never_left_is_not_in_doubt() {
+        let away = |why| RpcErrorKind::Unavailable { why, retry_after: None };
+        let detail = || relayer_core::error::Detail::new("x");
+        for (kind, want) in [
+            (away(Unavailable::Connect(detail())), "unavailable"),
+            (away(Unavailable::BreakerOpen), "throttled"),
+            (away(Unavailable::Broken(detail())), "timeout"),
+            (away(Unavailable::Status(502)), "timeout"),
+            (RpcErrorKind::Timeout { after: std::time::Duration::from_secs(1) }, "timeout"),
+            (RpcErrorKind::TooLarge { limit: 1 }, "timeout"),
+            (RpcErrorKind::Malformed(Malformed::MissingAnswers(1)), "timeout"),
+            (RpcErrorKind::Malformed(Malformed::ResultOrError), "timeout"),
+        ] {
+            assert_eq!(broadcast_of(kind.clone()).label(), want, "{kind:?}");
+        }
+    }
 }

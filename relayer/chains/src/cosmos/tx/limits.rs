@@ -10,7 +10,7 @@ pub(crate) const GAS_KINDS: usize = 64;
 pub(crate) const GAS_SAMPLES: u32 = 2;
 /// Gas of one byte of a transaction: the SDK's default `tx_size_cost_per_byte`. Another value only shifts what is learned a message.
 pub(crate) const GAS_PER_BYTE: u64 = 10;
-/// Gas of a transaction beside its messages until it is learned: fee deduction, signature and account cost 40,000 to 60,000.
+/// Gas of a transaction beside its messages: fee deduction, signature and account cost 40,000 to 60,000; the messages' figures take up the rest.
 pub(crate) const GAS_BASE: u64 = 50_000;
 /// A transaction beside its messages, bytes: signature, key, fee, memo.
 pub(crate) const ENVELOPE_BYTES: u64 = 320;
@@ -22,3 +22,5 @@ pub(crate) const BROADCAST_CALLS: usize = 32;
 pub(crate) const HEAD_AGE: Duration = Duration::from_secs(5);
 /// Longest memo prefix kept, bytes: the SDK's default `max_memo_characters`.
 pub(crate) const MEMO_BYTES: usize = 256;
+/// Simulations repeated with the sequence that the node expects while ours is ahead of it: a block may come between two.
+pub(crate) const SIMULATIONS_AHEAD: usize = 3;

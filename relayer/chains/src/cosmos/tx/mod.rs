@@ -16,6 +16,8 @@ mod gas;
 mod key;
 mod limits;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod wallet;
 
 pub use encode::{Transfer, transfer};

@@ -5,7 +5,9 @@
 use ibc_proto::cosmos::base::v1beta1::Coin;
 use ibc_proto::cosmos::crypto::secp256k1::PubKey;
 use ibc_proto::cosmos::tx::signing::v1beta1::SignMode;
-use ibc_proto::cosmos::tx::v1beta1::{AuthInfo, Fee as RawFee, ModeInfo, SignDoc, SignerInfo, TxBody, TxRaw, mode_info};
+use ibc_proto::cosmos::tx::v1beta1::{
+    AuthInfo, Fee as RawFee, ModeInfo, SignDoc, SignerInfo, TxBody, TxRaw, mode_info,
+};
 use ibc_proto::google::protobuf::Any;
 use prost::{Message, Name};
 use relayer_core::id::{AccountSequence, ChainId, TxHash};
@@ -64,14 +66,48 @@ pub(crate) fn signed(
     body: Vec<u8>,
     auth_info: Vec<u8>,
 ) -> (Vec<u8>, TxHash) {
-    let doc = SignDoc {
-        body_bytes: body,
-        auth_info_bytes: auth_info,
-        chain_id: chain.as_str().to_owned(),
-        account_number,
-    };
+    let doc =
+        SignDoc { body_bytes: body, auth_info_bytes: auth_info, chain_id: chain.as_str().to_owned(), account_number };
     let signature = key.sign(&doc.encode_to_vec());
     let bytes = raw(doc.body_bytes, doc.auth_info_bytes, &signature);
     let hash = TxHash(Sha256::digest(&bytes).into());
     (bytes, hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use ibc_proto::cosmos::bank::v1beta1::MsgSend;
+    use secrecy::SecretString;
+
+    use super::*;
+
+    const ART: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon \
+                       abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon art";
+
+    #[test]
+    fn bytes_and_hash_are_those_that_simd_signs_and_its_chain_included() {
+        let key = Key::from_secret(&SecretString::from(ART), 118, 0).unwrap();
+        let send = MsgSend {
+            from_address: key.address("cosmos").unwrap(),
+            to_address: "cosmos15yk64u7zc9g9k2yr2wmzeva5qgwxps6yxj00e7".into(),
+            amount: vec![Coin { denom: "stake".into(), amount: "1".into() }],
+        };
+        let message = Any { type_url: MsgSend::type_url(), value: send.encode_to_vec() };
+        let fee = Fee { amount: 200, denom: "stake", gas: 100_000, granter: "" };
+        let chain = ChainId::new("pay-1").unwrap();
+        let auth = auth_info(&key, AccountSequence(0), fee);
+        let (bytes, hash) = signed(&key, &chain, 1, body(vec![message], "", 0), auth);
+        assert_eq!(hash.to_string(), "F217D060BC3820353E413DC30332E32F36BFDDB67B9E896AA58958CC36DABC7D");
+        assert_eq!(bytes.len(), 312);
+    }
+
+    #[test]
+    fn a_fee_of_nothing_names_no_coin() {
+        let key = Key::from_secret(&SecretString::from(ART), 118, 0).unwrap();
+        let fee = Fee { amount: 0, denom: "stake", gas: 1, granter: "cosmos1granter" };
+        let info = AuthInfo::decode(auth_info(&key, AccountSequence(3), fee).as_slice()).unwrap();
+        let fee = info.fee.unwrap();
+        assert!(fee.amount.is_empty());
+        assert_eq!((fee.granter.as_str(), info.signer_infos[0].sequence), ("cosmos1granter", 3));
+    }
 }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::fee::{self, PriceSource};
 use super::gas::{GasModel, Shape, scaled};
 use super::key::{Key, KeyError};
-use super::limits::{HEAD_AGE, MEMO_BYTES, RECENT_SHAPES};
+use super::limits::{HEAD_AGE, MEMO_BYTES, RECENT_SHAPES, SIMULATIONS_AHEAD};
 use super::{account, broadcast, encode, failure, sign};
 use crate::cosmos::node::{AbciQuery, Node, base64, chain_error};
 use crate::cosmos::wire::{AbciQueryAnswer, Status};
@@ -95,7 +95,12 @@ impl Wallet {
     /// Nothing is called yet.
     pub fn new(rpc: RpcClient, chain: ChainId, key: Key, mut settings: WalletSettings) -> Result<Self, KeyError> {
         let address = key.address(&settings.account_prefix)?;
-        let cut = settings.memo_prefix.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MEMO_BYTES).last();
+        let cut = settings
+            .memo_prefix
+            .char_indices()
+            .map(|(at, c)| at + c.len_utf8())
+            .take_while(|end| *end <= MEMO_BYTES)
+            .last();
         settings.memo_prefix.truncate(cut.unwrap_or(0));
         settings.gas_multiplier = settings.gas_multiplier.max(1_000);
         let known = Known {
@@ -161,7 +166,13 @@ impl Wallet {
     }
 
     /// The gas limit.
-    async fn gas(&self, draft: &Draft, shape: &Shape, body: &[u8], sequence: AccountSequence) -> Result<u64, TxFailure> {
+    async fn gas(
+        &self,
+        draft: &Draft,
+        shape: &Shape,
+        body: &[u8],
+        sequence: AccountSequence,
+    ) -> Result<u64, TxFailure> {
         let estimate = self.known().gas.estimate(shape);
         let most = self.settings.max_gas;
         let needed = if estimate.known && !draft.simulate {
@@ -200,12 +211,16 @@ impl Wallet {
         let guess = scaled(guess, self.settings.gas_multiplier).min(self.settings.max_gas);
         let fee = self.settings.price.price().fee(guess).unwrap_or_default();
         let fee = self.settings.max_fee.map_or(fee, |most| fee.min(most));
-        match self.simulate_as(fee, body, sequence).await {
-            Err(TxFailure::SequenceMismatch { expected: Some(expected) }) if expected < sequence => {
-                self.simulate_as(fee, body, expected).await
+        let mut answer = self.simulate_as(fee, body, sequence).await;
+        for _ in 0..SIMULATIONS_AHEAD {
+            match answer {
+                Err(TxFailure::SequenceMismatch { expected: Some(expected) }) if expected < sequence => {
+                    answer = self.simulate_as(fee, body, expected).await;
+                }
+                _ => break,
             }
-            answer => answer,
         }
+        answer
     }
 
     #[allow(deprecated, reason = "the field `tx` of the request is left empty")]
@@ -219,14 +234,15 @@ impl Wallet {
             return Err(TxFailure::TooLarge);
         }
         let answer = self.node.rpc().call("abci_query", query).await.map_err(|e| chain_error(chain, e))?;
-        let decoded: AbciQueryAnswer<'_> =
-            serde_json::from_str(answer.result.get()).map_err(|_| self.node.malformed(&answer.endpoint, "abci_query"))?;
+        let decoded: AbciQueryAnswer<'_> = serde_json::from_str(answer.result.get())
+            .map_err(|_| self.node.malformed(&answer.endpoint, "abci_query"))?;
         let response = decoded.response;
         if response.code.0 != 0 {
             let code = u32::try_from(response.code.0).unwrap_or(u32::MAX);
             return Err(failure::simulation(chain, code, "simulation", &response.log.0));
         }
-        let value = base64(&response.value.0).ok_or_else(|| self.node.malformed(&answer.endpoint, "base64 of a simulation"))?;
+        let value =
+            base64(&response.value.0).ok_or_else(|| self.node.malformed(&answer.endpoint, "base64 of a simulation"))?;
         let simulated = SimulateResponse::decode(value.as_slice())
             .map_err(|_| self.node.malformed(&answer.endpoint, "protobuf of a simulation"))?;
         match simulated.gas_info {
