@@ -1,2 +1,5 @@
 //! `relayer`: the command line.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    relayer::cli::main()
+}

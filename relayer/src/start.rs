@@ -148,7 +148,7 @@ impl Relayer {
             let refresh = [&path.a, &path.b]
                 .iter()
                 .filter_map(|e| settings.chain(&e.chain))
-                .map(|c| (c.client.refresh_fraction.numerator(), c.client.refresh_fraction.denominator()))
+                .map(|c| (c.client.refresh_fraction.numerator, c.client.refresh_fraction.denominator))
                 .min_by(|(an, ad), (bn, bd)| (u128::from(*an) * u128::from(*bd)).cmp(&(u128::from(*bn) * u128::from(*ad))))
                 .unwrap_or((1, 3));
             let spec = match spec(path, only.is_some(), refresh) {
@@ -184,7 +184,6 @@ impl Relayer {
                 pool: program.pool.clone(),
                 journal: program.journal.clone(),
                 metrics: program.metrics.clone(),
-                tracer: program.tracer.clone(),
             };
             let path = Path::new(spec, shared);
             let (command, commands) = mpsc::channel(8);

@@ -33,10 +33,9 @@ impl Start {
         }
         let program = Program::open(&settings)?;
         let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
-        let opener = Opener::new(&program);
+        let opener = Opener::new(program.journal.clone(), program.metrics.clone(), program.pool.clone());
         let mut relayer = Relayer::start(&settings, &opener, &program, self.path.as_deref()).await?;
-        let admin = program.serve_admin(&settings, &relayer).await?;
-        tracing::info!(paths = relayer.paths.len(), chains = relayer.chains.len(), admin = %admin.address(), "relaying");
+        tracing::info!(paths = relayer.paths.len(), chains = relayer.chains.len(), "relaying");
         let mut save = tokio::time::interval(Duration::from_secs(60));
         let died = loop {
             tokio::select! {
@@ -57,7 +56,6 @@ impl Start {
             std::process::exit(130);
         });
         relayer.stop(&program, settings.global.shutdown_timeout).await;
-        admin.stop().await;
         program.close().await;
         match died {
             None => Ok(()),

@@ -38,7 +38,6 @@ use crate::journal::Journal;
 use crate::lane::LaneHandle;
 use crate::limits;
 use crate::telemetry::metrics::{Backlog, Metrics};
-use crate::telemetry::trace::Tracer;
 use crate::verify::Pool;
 
 pub use client::ClientView;
@@ -83,8 +82,6 @@ pub struct Shared {
     pub journal: Journal,
     /// Metrics.
     pub metrics: Arc<Metrics>,
-    /// Traces.
-    pub tracer: Arc<Tracer>,
 }
 
 /// A path's state as `status` shows it.

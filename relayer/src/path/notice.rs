@@ -3,7 +3,7 @@
 //! Latencies are chain time: from the block of the send to that of the receive, and to that of the acknowledgement. The journal is told in
 //! batches; if it can't write, relaying goes on and a metric says so.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use relayer_core::engine::Notice;
@@ -13,12 +13,9 @@ use relayer_core::record::{Action, Phase};
 use super::Path;
 use crate::journal::{PacketNews, Sighting};
 use crate::telemetry::metrics::{Redundant, Status};
-use crate::telemetry::trace::PacketTrace;
 
 /// Latencies kept for `status`.
 const RECENT: usize = 1_000;
-/// Packets whose trace is open; beyond it the oldest are left to end without one.
-const TRACES: usize = 20_000;
 /// News written together at most.
 const NEWS: usize = 2_000;
 
@@ -39,7 +36,6 @@ pub(super) struct Notices {
     path: Arc<Path>,
     news: Vec<PacketNews>,
     seen: Vec<Sighting>,
-    traces: BTreeMap<PacketKey, PacketTrace>,
     receive: VecDeque<u64>,
     ack: VecDeque<u64>,
     trouble: Option<String>,
@@ -68,7 +64,6 @@ impl Notices {
             path,
             news: Vec::new(),
             seen: Vec::new(),
-            traces: BTreeMap::new(),
             receive: VecDeque::new(),
             ack: VecDeque::new(),
             trouble: None,
@@ -108,9 +103,6 @@ impl Notices {
                     push(&mut self.receive, latency);
                     metrics.transaction_latency(&source, &target, Status::Success, latency as f64);
                 }
-                if let Some(trace) = self.traces.get_mut(&key) {
-                    trace.received(received.time);
-                }
                 self.trouble = None;
                 self.news(key, Phase::Committed, sent, Some(received), None, None);
             }
@@ -133,9 +125,6 @@ impl Notices {
                     tracing::warn!(path = %self.path.spec.name, packet = %key, reason, "packet refused for good");
                 } else {
                     tracing::debug!(path = %self.path.spec.name, packet = %key, phase = phase.name(), latency_ms = latency, "packet ended");
-                }
-                if let Some(trace) = self.traces.remove(&key) {
-                    trace.end(phase, at.map(|a| a.time), reason);
                 }
                 self.news(key, phase, sent, None, at, reason);
             }
@@ -174,15 +163,9 @@ impl Notices {
     }
 
     fn saw(&mut self, key: &PacketKey, at: At, backlog: bool) {
-        let (source, target) = self.chains(key.from);
         let sighting = Sighting { key: key.clone(), source_chain: self.path.chain(key.from).id().clone(), at };
         let tx_id = sighting.tx_id();
         tracing::debug!(path = %self.path.spec.name, packet = %key, crosschain.tx_id = %tx_id, backlog, "packet seen");
-        let trace = self.path.shared.tracer.begin(tx_id, key, &source, &target, at.time);
-        while self.traces.len() >= TRACES {
-            self.traces.pop_first();
-        }
-        self.traces.insert(key.clone(), trace);
         self.seen.push(sighting);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
 use light_clients::{MerklePath, Verifier};
-use relayer_core::chain::{Chain, Proven};
+use relayer_core::chain::Proven;
 use relayer_core::engine::{Input, Key, ProveFailure, ProveItem};
 use relayer_core::error::{ChainError, Remedy};
 use relayer_core::id::Height;

@@ -1,0 +1,189 @@
+//! From a chain's settings to its adapter: endpoints, limits, trust, key.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use miette::{Diagnostic, IntoDiagnostic, WrapErr, miette};
+use relayer_chains::cosmos::tx::{Key, Price, PriceSource, WalletSettings};
+use relayer_chains::cosmos::{CosmosChain, CosmosConfig, Cpu, Trust};
+use relayer_chains::rpc::{EndpointSettings, EndpointUrl, RpcSettings};
+use relayer_config::settings::{Chain, Endpoint, Settings};
+use relayer_core::id::ChainId;
+use secrecy::SecretString;
+use thiserror::Error;
+
+use crate::journal::Journal;
+use crate::keys::{self, Keystore};
+use crate::telemetry::metrics::Metrics;
+use crate::verify::Pool;
+
+/// Why a chain can't be opened.
+#[derive(Debug, Error, Diagnostic)]
+pub enum OpenError {
+    /// No such chain.
+    #[error("chain `{0}` is not configured")]
+    #[diagnostic(help("add a [[chains]] entry with `id = \"{0}\"`, or correct the id"))]
+    Unknown(ChainId),
+    /// Its key.
+    #[error("chain {chain}: the key `{key}` can't be used")]
+    #[diagnostic(help("{help}"))]
+    Key {
+        /// Chain.
+        chain: ChainId,
+        /// Key name.
+        key: String,
+        /// What to do.
+        help: String,
+        /// Why.
+        #[source]
+        why: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Opens adapters; what they share comes from the program.
+pub struct Opener {
+    journal: Option<Journal>,
+    metrics: Option<Arc<Metrics>>,
+    pool: Option<Pool>,
+}
+
+impl Opener {
+    /// For the running relayer: trust from the journal, calls counted, verification on the pool.
+    pub fn new(journal: Journal, metrics: Arc<Metrics>, pool: Pool) -> Self {
+        Self { journal: Some(journal), metrics: Some(metrics), pool: Some(pool) }
+    }
+
+    /// For commands that do one thing and end.
+    pub fn plain() -> Self {
+        Self { journal: None, metrics: None, pool: None }
+    }
+
+    /// A chain with its wallet.
+    pub async fn open(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<CosmosChain>> {
+        let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
+        let key = load_key(settings, chain)?;
+        self.with_wallet(chain, Some((key, wallet(chain)))).await
+    }
+
+    /// A chain to read from only: no key is needed.
+    pub async fn open_without_key(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<CosmosChain>> {
+        let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
+        self.with_wallet(chain, None).await
+    }
+
+    /// A chain with another key than the configured one.
+    pub async fn open_with_key(&self, settings: &Settings, id: &ChainId, secret: &SecretString) -> miette::Result<Arc<CosmosChain>> {
+        let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
+        let key = Key::from_secret(secret, chain.coin_type, 0).into_diagnostic()?;
+        self.with_wallet(chain, Some((key, wallet(chain)))).await
+    }
+
+    async fn with_wallet(&self, chain: &Chain, wallet: Option<(Key, WalletSettings)>) -> miette::Result<Arc<CosmosChain>> {
+        let mut config = CosmosConfig::new(chain.id.clone(), chain.account_prefix.as_str(), self.rpc(chain)?);
+        config.store_prefix = chain.store_prefix.as_str().as_bytes().to_vec();
+        config.trust = self.trust(chain).await;
+        config.trust_threshold = (chain.client.trust_threshold.numerator, chain.client.trust_threshold.denominator);
+        config.trusting_period = chain.client.trusting_period;
+        config.clock_drift = chain.client.max_clock_drift;
+        let cpu = match self.pool.clone() {
+            None => Cpu::inline(),
+            Some(pool) => {
+                let client: Arc<str> = chain.id.as_str().into();
+                Cpu::new(move |job| {
+                    let (pool, client) = (pool.clone(), client.clone());
+                    tokio::spawn(async move {
+                        if let Err(error) = pool.run("tendermint", 1_000, &client, job).await {
+                            tracing::debug!("verification: {error}");
+                        }
+                    });
+                })
+            }
+        };
+        let chain = CosmosChain::new(config, wallet, cpu).into_diagnostic().wrap_err_with(|| format!("chain {}", chain.id))?;
+        Ok(Arc::new(chain))
+    }
+
+    fn rpc(&self, chain: &Chain) -> miette::Result<RpcSettings> {
+        let endpoint = |e: &Endpoint, archive| -> miette::Result<EndpointSettings> {
+            let url = EndpointUrl::try_from(e.url().clone()).map_err(|why| miette!("chain {}: `{e}`: {why}", chain.id))?;
+            let mut settings = EndpointSettings::new(url);
+            settings.archive = archive;
+            settings.limiter.rate_per_second = u64::from(chain.limits.requests_per_second);
+            settings.limiter.burst = u64::from(chain.limits.burst);
+            settings.limiter.in_flight = chain.limits.in_flight;
+            Ok(settings)
+        };
+        let mut endpoints = Vec::new();
+        for e in &chain.rpc {
+            endpoints.push(endpoint(e, false)?);
+        }
+        if let Some(e) = &chain.archive_rpc {
+            endpoints.push(endpoint(e, true)?);
+        }
+        let mut rpc = RpcSettings::new(chain.id.as_str(), endpoints);
+        rpc.timeout = chain.limits.request_timeout;
+        rpc.attempts = usize::try_from(chain.limits.retry_attempts).unwrap_or(0).saturating_add(1);
+        rpc.body_bytes = chain.limits.max_response_bytes;
+        rpc.observer = self.metrics.clone().map(|metrics| -> relayer_chains::rpc::Observer {
+            Arc::new(move |r| metrics.rpc_request(&r.chain, r.method, &r.endpoint, r.status))
+        });
+        Ok(rpc)
+    }
+
+    /// The operator's word first, then what an earlier run verified, then the first header met.
+    async fn trust(&self, chain: &Chain) -> Trust {
+        let stored = match &self.journal {
+            Some(journal) => journal.trust(&chain.id).await.unwrap_or_else(|error| {
+                tracing::warn!(chain = %chain.id, "trusted header not read: {error}");
+                None
+            }),
+            None => None,
+        };
+        match (stored, chain.trusted) {
+            (_, Some(t)) => Trust::Configured { height: t.height, hash: t.hash },
+            (Some(state), None) => Trust::Stored(state),
+            (None, None) => Trust::FirstUse,
+        }
+    }
+}
+
+fn load_key(settings: &Settings, chain: &Chain) -> miette::Result<Key> {
+    let keystore = Keystore::new(settings.store.keys());
+    let ask = |name: &str| {
+        if !io::stdin().is_terminal() {
+            return Err(io::Error::other("no terminal to ask for the passphrase; set `passphrase_env`"));
+        }
+        rpassword::prompt_password(format!("Passphrase of key {}/{name}: ", chain.id)).map(SecretString::from)
+    };
+    let help = format!(
+        "`relayer keys add {0}` stores a key; `key = {{ name = \"...\", source = \"env\", env = \"VARIABLE\" }}` takes it from a variable",
+        chain.id
+    );
+    let broken = |why: Box<dyn std::error::Error + Send + Sync>| OpenError::Key {
+        chain: chain.id.clone(),
+        key: chain.key.name.as_str().to_owned(),
+        help: help.clone(),
+        why,
+    };
+    let secret = keys::secret(&keystore, &chain.id, chain.key.name.as_str(), &chain.key.source, ask).map_err(|e| broken(e.into()))?;
+    Ok(Key::from_secret(&secret, chain.coin_type, 0).map_err(|e| broken(e.into()))?)
+}
+
+fn wallet(chain: &Chain) -> WalletSettings {
+    let price = Price {
+        numerator: chain.gas.price.numerator,
+        denominator: chain.gas.price.denominator,
+        denom: chain.gas.price.denom.as_str().to_owned(),
+    };
+    WalletSettings {
+        gas_multiplier: chain.gas.multiplier.thousandths(),
+        max_gas: chain.gas.max_per_tx,
+        gas_per_message: chain.gas.default_per_message,
+        max_fee: chain.gas.max_fee.as_ref().map(|c| c.amount),
+        fee_granter: chain.gas.fee_granter.clone(),
+        memo_prefix: chain.gas.memo_prefix.clone(),
+        timeout_blocks: chain.tx_timeout_blocks,
+        max_tx_bytes: chain.max_tx_bytes,
+        ..WalletSettings::new(chain.account_prefix.as_str(), PriceSource::Static(price))
+    }
+}
