@@ -175,3 +175,160 @@ fn take_header(message: Any, found: &mut VecDeque<(String, Any)>) {
         found.push_back((client_id, header));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json, value::to_raw_value};
+
+    use super::*;
+    use crate::rpc::{EndpointId, EndpointSettings, RpcClient, RpcSettings};
+
+    const CAPS: Caps = Caps { data: 65_536, ack: 65_536 };
+
+    /// A block as a real ibc-go v10 chain answered; events of other modules are left out but one a transaction.
+    fn recorded(name: &str) -> Json {
+        let path = format!("{}/tests/data/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn read_as(recorded: &Json, height: u64) -> Result<BlockFacts, ChainError> {
+        let chain = recorded["chain"].as_str().unwrap();
+        let endpoint = EndpointSettings::new("http://127.0.0.1:1".parse().unwrap());
+        let rpc = RpcClient::new(RpcSettings::new(chain, vec![endpoint])).unwrap();
+        let node = Node::new(rpc, ChainId::new(chain).unwrap());
+        let answer = |part: &str| Answer {
+            result: to_raw_value(&recorded[part]).unwrap(),
+            endpoint: EndpointId::new(0, "http://127.0.0.1:1".into()),
+        };
+        read(&node, height, &answer("block"), &answer("block_results"), CAPS)
+    }
+
+    fn facts_of(recorded: &Json) -> BlockFacts {
+        read_as(recorded, recorded["height"].as_u64().unwrap()).unwrap()
+    }
+
+    fn kinds(facts: &[Fact]) -> Vec<&'static str> {
+        let kind = |fact: &Fact| match fact {
+            Fact::Sent(_) => "sent",
+            Fact::Received(_) => "received",
+            Fact::AckWritten(..) => "ack written",
+            Fact::Acked { .. } => "acked",
+            Fact::TimedOut { .. } => "timed out",
+            Fact::ClientUpdated { .. } => "client updated",
+            _ => "other",
+        };
+        facts.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn recorded_blocks_tell_the_life_of_a_packet() {
+        let sent = facts_of(&recorded("send"));
+        let received = facts_of(&recorded("recv"));
+        assert_eq!(kinds(&sent.facts), ["sent"]);
+        assert_eq!(kinds(&received.facts), ["client updated", "received", "ack written"]);
+        assert_eq!(kinds(&facts_of(&recorded("ack")).facts), ["client updated", "acked"]);
+        assert_eq!(kinds(&facts_of(&recorded("timeout")).facts), ["client updated", "timed out"]);
+        let (Fact::Sent(a), Fact::Received(b), Fact::AckWritten(c, ack)) =
+            (&sent.facts[0], &received.facts[1], &received.facts[2])
+        else {
+            panic!("other facts")
+        };
+        assert_eq!(a.commitment(), b.commitment());
+        assert_eq!(b, c);
+        assert_eq!(&**ack, br#"{"result":"AQ=="}"#);
+        assert_eq!(sent.txs.len(), 1);
+        assert!(sent.txs[0].failure.is_none() && sent.txs[0].gas_used > 0);
+    }
+
+    #[test]
+    fn an_update_carries_the_header_of_its_transaction() {
+        let block = facts_of(&recorded("recv"));
+        let Fact::ClientUpdated { heights, header: Some(header), .. } = &block.facts[0] else { panic!("no header") };
+        let header = light_clients::tendermint::Header::decode(header).unwrap();
+        assert_eq!(header.signed().header.chain_id.as_str(), "sim-a-1");
+        assert_eq!(heights[0], Height::new(1, header.height().number));
+    }
+
+    #[test]
+    fn a_failed_transaction_is_reported_and_says_nothing_else() {
+        let mut block = recorded("recv");
+        let result = &mut block["block_results"]["txs_results"][0];
+        result["code"] = json!(5);
+        result["codespace"] = json!("sdk");
+        result["log"] = json!("1stake is smaller than 2stake: insufficient funds");
+        let block = facts_of(&block);
+        assert!(block.facts.is_empty());
+        assert_eq!(block.txs[0].failure, Some(relayer_core::error::TxFailure::InsufficientFunds));
+    }
+
+    #[test]
+    fn older_shapes_say_the_same() {
+        let want = facts_of(&recorded("recv")).facts;
+        let mut old = recorded("recv");
+        let events = old["block_results"]["txs_results"][0]["events"].take();
+        let height = old["height"].clone();
+        let results = &mut old["block_results"];
+        // 0.34 and 0.37: two phases, numbers as numbers here and there; the packet's events at the end of the block.
+        results.as_object_mut().unwrap().remove("finalize_block_events");
+        results["begin_block_events"] = Json::Null;
+        results["end_block_events"] = events;
+        results["height"] = height;
+        let mut got = facts_of(&old).facts;
+        // No transaction, no header.
+        let Fact::ClientUpdated { header, .. } = &mut got[0] else { panic!("no update") };
+        assert_eq!(header.take(), None);
+        let mut want = want;
+        let Fact::ClientUpdated { header, .. } = &mut want[0] else { panic!("no update") };
+        *header = None;
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn attack_41_answers_for_another_height_chain_or_block_are_lies() {
+        let lie = |block: &Json, height: u64| match read_as(block, height) {
+            Err(ChainError { kind: ChainErrorKind::Lying(label), .. }) => label,
+            other => panic!("believed: {other:?}"),
+        };
+        let honest = recorded("recv");
+        let height = honest["height"].as_u64().unwrap();
+        assert!(read_as(&honest, height).is_ok());
+        assert_eq!(lie(&honest, height + 1), "wrong_height");
+        let mut other = honest.clone();
+        other["block_results"]["height"] = json!((height - 1).to_string());
+        assert_eq!(lie(&other, height), "wrong_height");
+        let mut other = honest.clone();
+        other["block"]["block"]["header"]["chain_id"] = json!("sim-x-1");
+        assert_eq!(lie(&other, height), "wrong_chain_block");
+        let mut other = honest;
+        other["block_results"]["txs_results"] = json!([]);
+        assert_eq!(lie(&other, height), "results_of_another_block");
+    }
+
+    #[test]
+    fn attack_42_an_oversized_packet_is_counted_and_the_others_go_on() {
+        let mut block = recorded("send");
+        let events = block["block_results"]["txs_results"][0]["events"].as_array_mut().unwrap();
+        let mut big = events.iter().find(|event| event["type"] == "send_packet").unwrap().clone();
+        for attribute in big["attributes"].as_array_mut().unwrap() {
+            if attribute["key"] == "packet_data_hex" {
+                attribute["value"] = json!("00".repeat(65_537));
+            }
+        }
+        events.insert(0, big);
+        let facts = facts_of(&block).facts;
+        assert!(matches!(&facts[0], Fact::Unusable { reason: event::reason::DATA_TOO_LARGE, .. }));
+        assert_eq!(kinds(&facts[1..]), ["sent"]);
+    }
+
+    #[test]
+    fn facts_of_one_block_are_bounded() {
+        let mut block = recorded("send");
+        let events = &block["block_results"]["txs_results"][0]["events"];
+        let sent = events.as_array().unwrap().iter().find(|event| event["type"] == "send_packet").unwrap().clone();
+        let many = Json::from(vec![sent; EVENTS]);
+        block["block_results"]["begin_block_events"] = many.clone();
+        block["block_results"]["end_block_events"] = many.clone();
+        block["block_results"]["finalize_block_events"] = many;
+        assert_eq!(facts_of(&block).facts.len(), FACTS_PER_BLOCK);
+    }
+}

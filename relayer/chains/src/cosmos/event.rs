@@ -397,3 +397,7 @@ mod tests {
         assert_eq!(read(r#"{"type":"channel_open_ack","attributes":[]}"#), None);
     }
 }
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod event_tests;
