@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::follow::{Follower, pause};
 use crate::journal::{Attempt, AttemptEnd, AttemptKind, Fee, Journal};
 use crate::limits;
+use crate::path::unix_ns;
 use crate::telemetry::metrics::{Metrics, Redundant};
 
 /// A transaction to be.
@@ -51,12 +52,24 @@ pub enum Reply {
         height: Height,
         /// The transaction.
         hash: TxHash,
+        /// When what happened.
+        times: Times,
     },
     /// In a block and failed, or never sent. A message's index counts all messages of the request.
     Failed(TxFailure),
 }
 
+/// When a request's turn came and when the node had it, ns since the Unix epoch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// Signing began.
+    pub turn_ns: u64,
+    /// The node took it.
+    pub accepted_ns: u64,
+}
+
 struct Waiting {
+    turn_ns: u64,
     request: Request,
     signatures: u32,
     simulate: bool,
@@ -66,6 +79,7 @@ struct Flying {
     request: Request,
     draft: Draft,
     fee: (u128, String),
+    times: Times,
 }
 
 /// A receive (on a destination) or the end of a packet (on its source), by source end and sequence.
@@ -135,7 +149,7 @@ impl LaneTask {
                     self.blocks().await;
                 }
                 request = requests.recv(), if room && !stop.is_cancelled() => match request {
-                    Some(request) => self.waiting.push_back(Waiting { request, signatures: 0, simulate: false }),
+                    Some(request) => self.waiting.push_back(Waiting { request, turn_ns: 0, signatures: 0, simulate: false }),
                     None if self.flying.is_empty() => return,
                     None => { heads.changed().await.ok(); self.blocks().await; }
                 },
@@ -145,7 +159,7 @@ impl LaneTask {
             while self.waiting.len() < limits::LANE_QUEUE
                 && let Ok(request) = requests.try_recv()
             {
-                self.waiting.push_back(Waiting { request, signatures: 0, simulate: false });
+                self.waiting.push_back(Waiting { request, turn_ns: 0, signatures: 0, simulate: false });
             }
         }
     }
@@ -233,10 +247,11 @@ impl LaneTask {
             tracing::warn!(tx_hash = %hash, "outcome not recorded: {e}");
         }
         if let Some(flying) = self.flying.remove(&hash) {
-            reply(flying.request, match result {
-                Ok(height) => Reply::Committed { height, hash },
+            let reply_with = match result {
+                Ok(height) => Reply::Committed { height, hash, times: flying.times },
                 Err(failure) => Reply::Failed(failure),
-            });
+            };
+            reply(flying.request, reply_with);
         }
     }
 
@@ -335,6 +350,7 @@ impl LaneTask {
                 reply(waiting.request, Reply::Failed(TxFailure::Redundant));
                 continue;
             }
+            waiting.turn_ns = unix_ns();
             let draft = Draft { messages: waiting.request.messages.clone(), simulate: waiting.simulate };
             let ahead = u64::try_from(batch.len()).unwrap_or(0);
             let sequence = AccountSequence(first.0.saturating_add(ahead));
@@ -397,6 +413,7 @@ impl LaneTask {
         signed: Signed,
         result: Result<(), TxFailure>,
     ) -> Option<Waiting> {
+        let times = Times { turn_ns: waiting.turn_ns, accepted_ns: unix_ns() };
         let flight = Flight { hash: signed.hash, timeout_height: signed.timeout_height };
         let failure = match result {
             Ok(()) | Err(TxFailure::AlreadyKnown) => None,
@@ -404,7 +421,7 @@ impl LaneTask {
             Err(TxFailure::Chain(e)) if matches!(e.kind, ChainErrorKind::Timeout | ChainErrorKind::Malformed | ChainErrorKind::TooLarge) => {
                 self.lane.accepted(signed.account_sequence, flight);
                 self.lane.refused(&TxFailure::Chain(e));
-                self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee });
+                self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee, times });
                 return None;
             }
             Err(failure) => Some(failure),
@@ -412,7 +429,7 @@ impl LaneTask {
         let Some(failure) = failure else {
             self.failures = 0;
             self.lane.accepted(signed.account_sequence, flight);
-            self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee });
+            self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee, times });
             return None;
         };
         self.lane.refused(&failure);

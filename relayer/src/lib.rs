@@ -17,5 +17,6 @@ pub mod open;
 pub mod path;
 pub mod program;
 pub mod start;
+pub mod status;
 pub mod telemetry;
 pub mod verify;

@@ -8,6 +8,7 @@ use relayer_config::settings::Settings;
 
 use crate::journal::Journal;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::{TraceSettings, Tracer};
 use crate::verify::Pool;
 
 /// See the module.
@@ -17,6 +18,8 @@ pub struct Program {
     pub journal: Journal,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Traces.
+    pub tracer: Tracer,
     /// Verification threads.
     pub pool: Pool,
 }
@@ -32,11 +35,23 @@ impl Program {
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         let workers = settings.global.workers(cpus);
         let pool = Pool::new(workers, metrics.clone()).into_diagnostic().wrap_err("verification threads")?;
-        Ok(Self { journal: opened.journal, metrics, pool })
+        let tracer = match &settings.telemetry.otlp_endpoint {
+            None => Tracer::off(),
+            Some(endpoint) => {
+                let settings = TraceSettings {
+                    endpoint: endpoint.url().clone(),
+                    sample_ratio: settings.telemetry.sample_ratio,
+                    service_name: settings.telemetry.service_name.clone(),
+                };
+                Tracer::start(&settings, metrics.clone()).into_diagnostic()?
+            }
+        };
+        Ok(Self { journal: opened.journal, metrics, tracer, pool })
     }
 
     /// Ends the threads and the journal.
     pub async fn close(self) {
+        self.tracer.close().await;
         self.pool.close().await;
         self.journal.close().await;
     }

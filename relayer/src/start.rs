@@ -184,6 +184,7 @@ impl Relayer {
                 pool: program.pool.clone(),
                 journal: program.journal.clone(),
                 metrics: program.metrics.clone(),
+                tracer: program.tracer.clone(),
             };
             let path = Path::new(spec, shared);
             let (command, commands) = mpsc::channel(8);

@@ -1,15 +1,22 @@
 //! `relayer start`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use miette::IntoDiagnostic;
+use relayer_config::settings::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{Common, Done, Failure};
+use crate::admin::{AdminServer, Sources};
+use crate::keys;
 use crate::open::Opener;
 use crate::program::Program;
 use crate::start::Relayer;
+use crate::status::Gatherer;
+use crate::telemetry::{self, log::Format};
 
 /// Relay all configured paths until stopped.
 ///
@@ -31,11 +38,26 @@ impl Start {
         {
             return Err(Failure { report: miette::miette!("no path is named `{name}` in {}", common.config.display()), code: 2 });
         }
+        let format = match settings.global.log_format {
+            LogFormat::Human => Format::Human,
+            LogFormat::Json => Format::Json,
+        };
+        telemetry::log::init(format, settings.global.log_level.as_str()).into_diagnostic()?;
         let program = Program::open(&settings)?;
         let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
         let opener = Opener::new(program.journal.clone(), program.metrics.clone(), program.pool.clone());
         let mut relayer = Relayer::start(&settings, &opener, &program, self.path.as_deref()).await?;
-        tracing::info!(paths = relayer.paths.len(), chains = relayer.chains.len(), "relaying");
+        let token = match &settings.global.admin_token_env {
+            Some(variable) => Some(keys::from_env(variable.as_str()).into_diagnostic()?),
+            None => None,
+        };
+        let (snapshots, snapshot) = watch::channel(Arc::default());
+        let metrics = program.metrics.clone();
+        let sources = Sources { snapshot, metrics: Box::new(move || metrics.encode()) };
+        let admin = AdminServer::start(settings.global.admin, token, sources).await.into_diagnostic()?;
+        let gatherer = Gatherer::new(&program, &relayer, &settings);
+        let gathering = tokio::spawn(gatherer.run(snapshots));
+        tracing::info!(paths = relayer.paths.len(), chains = relayer.chains.len(), admin = %admin.address(), "relaying");
         let mut save = tokio::time::interval(Duration::from_secs(60));
         let died = loop {
             tokio::select! {
@@ -56,6 +78,8 @@ impl Start {
             std::process::exit(130);
         });
         relayer.stop(&program, settings.global.shutdown_timeout).await;
+        admin.close().await;
+        gathering.abort();
         program.close().await;
         match died {
             None => Ok(()),

@@ -16,6 +16,7 @@ mod notice;
 mod prove;
 mod scan;
 mod setup;
+mod stage;
 mod submit;
 
 use std::collections::BTreeSet;
@@ -38,10 +39,12 @@ use crate::journal::Journal;
 use crate::lane::LaneHandle;
 use crate::limits;
 use crate::telemetry::metrics::{Backlog, Metrics};
+use crate::telemetry::trace::Tracer;
 use crate::verify::Pool;
 
 pub use client::ClientView;
 pub use notice::Latencies;
+pub(crate) use stage::unix_ns;
 
 /// One end of a path as configured: all ids known.
 #[derive(Debug, Clone)]
@@ -82,6 +85,8 @@ pub struct Shared {
     pub journal: Journal,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Traces.
+    pub tracer: Tracer,
 }
 
 /// A path's state as `status` shows it.
@@ -103,6 +108,10 @@ pub struct PathStatus {
     pub scans: u64,
     /// Open packets known.
     pub open: usize,
+    /// Packets in transactions without an outcome.
+    pub in_flight: usize,
+    /// Packets ended since the start: acknowledged, timed out, failed.
+    pub ended: [u64; 3],
 }
 
 /// One channel's state.
@@ -127,12 +136,8 @@ pub struct Path {
     pub(crate) shared: Shared,
     /// Prefix of the IBC store on A and B, as the connection's ends say.
     pub(crate) clients: [client::ClientCache; 2],
+    pub(crate) stages: stage::Stages,
     status: Arc<Mutex<PathStatus>>,
-}
-
-/// Milliseconds since then.
-pub(crate) fn millis(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
 }
 
 /// What tasks tell the engine's loop beside engine inputs.
@@ -150,7 +155,7 @@ impl Path {
     /// A path that has done nothing yet.
     pub fn new(spec: PathSpec, shared: Shared) -> Arc<Self> {
         let clients = [client::ClientCache::default(), client::ClientCache::default()];
-        Arc::new(Self { spec, shared, clients, status: Arc::default() })
+        Arc::new(Self { spec, shared, clients, stages: stage::Stages::default(), status: Arc::default() })
     }
 
     /// What `status` shows.
@@ -245,7 +250,8 @@ impl Path {
             while let Some(effect) = engine.poll(now()) {
                 match effect {
                     Effect::Prove { id, side, at, items } => {
-                        let work = self.clone().prove(id, side, at, items, events.clone());
+                        let names = items.iter().filter_map(|i| engine.name(i.key)).collect();
+                        let work = self.clone().prove(id, side, at, items, names, events.clone());
                         tasks.spawn(halt.clone().run_until_cancelled_owned(work));
                     }
                     Effect::Submit { id, side, update, keys, messages } => {
@@ -405,6 +411,7 @@ impl Path {
         });
         let packets = engine.packets(false, 1_000);
         let (latencies, trouble, open, scanned) = (notices.latencies(), notices.trouble(), engine.open(), scans.finished());
+        let (in_flight, ended) = (engine.in_flight(), notices.ended());
         self.with_status(|s| {
             s.clients = clients;
             s.channels = channels;
@@ -412,6 +419,8 @@ impl Path {
             s.packets = packets;
             s.scans = scanned;
             s.open = open;
+            s.in_flight = in_flight;
+            s.ended = ended;
             s.trouble = trouble;
         });
     }

@@ -11,8 +11,10 @@ use relayer_core::packet::{At, PacketKey, Side};
 use relayer_core::record::{Action, Phase};
 
 use super::Path;
+use super::stage::unix_ns;
 use crate::journal::{PacketNews, Sighting};
-use crate::telemetry::metrics::{Redundant, Status};
+use crate::telemetry::metrics::{Redundant, Stage, Status};
+use crate::telemetry::trace::{PacketStart, SpanDetails};
 
 /// Latencies kept for `status`.
 const RECENT: usize = 1_000;
@@ -22,6 +24,8 @@ const NEWS: usize = 2_000;
 /// Recent latencies of a path, ms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Latencies {
+    /// How many receives they are of.
+    pub count: u64,
     /// Send to receive, median.
     pub receive_p50: Option<u64>,
     /// Send to receive, 95th percentile.
@@ -39,6 +43,7 @@ pub(super) struct Notices {
     receive: VecDeque<u64>,
     ack: VecDeque<u64>,
     trouble: Option<String>,
+    ended: [u64; 3],
 }
 
 fn ms(from: At, to: At) -> u64 {
@@ -67,11 +72,13 @@ impl Notices {
             receive: VecDeque::new(),
             ack: VecDeque::new(),
             trouble: None,
+            ended: [0; 3],
         }
     }
 
     pub(super) fn latencies(&self) -> Latencies {
         Latencies {
+            count: self.receive.len() as u64,
             receive_p50: percentile(&self.receive, 50),
             receive_p95: percentile(&self.receive, 95),
             ack_p50: percentile(&self.ack, 50),
@@ -82,6 +89,11 @@ impl Notices {
     /// The last thing that keeps a whole side from working.
     pub(super) fn trouble(&self) -> Option<String> {
         self.trouble.clone()
+    }
+
+    /// Packets ended since the start: acknowledged, timed out, failed.
+    pub(super) fn ended(&self) -> [u64; 3] {
+        self.ended
     }
 
     fn chains(&self, from: Side) -> (String, String) {
@@ -109,6 +121,13 @@ impl Notices {
             Notice::Ended { key, sent, phase, at, reason } => {
                 let (source, target) = self.chains(key.from);
                 let latency = sent.zip(at).map(|(s, e)| ms(s, e));
+                let (n, status) = match phase {
+                    Phase::Acked => (0, "success"),
+                    Phase::TimedOut => (1, "timeout"),
+                    _ => (2, reason.unwrap_or("failed")),
+                };
+                self.ended[n] += 1;
+                self.path.stages.end(&key, status, unix_ns());
                 match (phase, latency) {
                     (Phase::Acked, Some(latency)) => {
                         push(&mut self.ack, latency);
@@ -166,6 +185,16 @@ impl Notices {
         let sighting = Sighting { key: key.clone(), source_chain: self.path.chain(key.from).id().clone(), at };
         let tx_id = sighting.tx_id();
         tracing::debug!(path = %self.path.spec.name, packet = %key, crosschain.tx_id = %tx_id, backlog, "packet seen");
+        let (source, target) = (self.path.chain(key.from).id(), self.path.chain(key.from.other()).id());
+        let start = PacketStart { tx_id, key, source, target, sent: at.time };
+        let trace = self.path.shared.tracer.begin(&start);
+        self.path.stages.begin(key.clone(), trace, at.time.0);
+        // A packet found in state was sent before we looked: observing it took no time of ours.
+        if backlog {
+            self.path.stage_begins(std::slice::from_ref(key), unix_ns());
+        } else {
+            self.path.stage(std::slice::from_ref(key), Stage::Observe, key.from, unix_ns(), &SpanDetails::default());
+        }
         self.seen.push(sighting);
     }
 

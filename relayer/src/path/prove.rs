@@ -12,13 +12,14 @@ use relayer_core::engine::{Input, Key, ProveFailure, ProveItem};
 use relayer_core::error::{ChainError, Remedy};
 use relayer_core::id::Height;
 use relayer_core::message::Proof;
-use relayer_core::packet::Side;
+use relayer_core::packet::{PacketKey, Side};
 use relayer_core::record::Action;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use super::{Event, Path, millis};
+use super::stage::{action_name, unix_ns};
+use super::{Event, Path};
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::trace::SpanDetails;
 
 /// One item's verdict, and whether its node lied.
 struct Checked {
@@ -44,9 +45,10 @@ impl Path {
         side: Side,
         at: Height,
         items: Vec<ProveItem>,
+        names: Vec<PacketKey>,
         events: mpsc::Sender<Event>,
     ) {
-        let results = match self.proofs(side, at, &items).await {
+        let results = match self.proofs(side, at, &items, &names).await {
             Ok(checked) => {
                 for (reason, endpoint) in checked.iter().filter_map(|c| c.lie.clone()) {
                     self.shared.metrics.verification_failed(self.chain(side).id().as_str(), reason);
@@ -68,13 +70,23 @@ impl Path {
         events.send(Event::Input(Input::Proved { id, results })).await.ok();
     }
 
-    async fn proofs(&self, side: Side, at: Height, items: &[ProveItem]) -> Result<Vec<Checked>, ChainError> {
+    async fn proofs(
+        &self,
+        side: Side,
+        at: Height,
+        items: &[ProveItem],
+        names: &[PacketKey],
+    ) -> Result<Vec<Checked>, ChainError> {
         let chain = self.chain(side);
         let paths: Vec<_> = items.iter().map(|i| i.path.clone()).collect();
-        let started = Instant::now();
+        self.stage_begins(names, unix_ns());
         let query = async {
             let proven = chain.query(&paths, Some(at), true).await;
-            self.shared.metrics.stage(Stage::Prove, millis(started));
+            let peer = proven.as_ref().ok().and_then(|p| p.first()).map(|p| p.endpoint.to_string());
+            let for_what = items.first().map(|i| ("relay.for", action_name(i.action).to_owned()));
+            let error = proven.as_ref().err().map(ChainError::label);
+            let details = SpanDetails { peer, error, more: for_what.into_iter().collect(), ..SpanDetails::default() };
+            self.stage(names, Stage::Prove, side, unix_ns(), &details);
             proven
         };
         // The header of the next block is awaited at the same time.
@@ -92,11 +104,10 @@ impl Path {
         };
         let cost = proven.iter().map(|p| p.proof.len() as u64).sum::<u64>() / 256;
         let work: Vec<(ProveItem, Proven)> = items.iter().cloned().zip(proven).collect();
-        let started = Instant::now();
         let affinity = self.spec.ends[side.other().index()].client.to_string();
         let check = move || work.into_iter().map(|(item, proven)| against.check(&item, proven)).collect::<Vec<_>>();
         let checked = self.shared.pool.run("tendermint", cost, &affinity, check).await;
-        self.shared.metrics.stage(Stage::Verify, millis(started));
+        self.stage(names, Stage::Verify, side, unix_ns(), &SpanDetails::default());
         checked.map_err(|e| {
             ChainError::new(chain.id(), relayer_core::error::ChainErrorKind::Setup("verification stopped"), e.to_string())
         })

@@ -12,13 +12,14 @@ use relayer_core::message::Message;
 use relayer_core::packet::{PacketKey, Side};
 use relayer_core::record::Action;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{Event, Path, millis};
+use super::stage::unix_ns;
+use super::{Event, Path};
 use crate::journal::AttemptKind;
 use crate::lane::{Reply, Request};
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::trace::SpanDetails;
 
 /// A submit effect with the names of its packets.
 pub(super) struct Job {
@@ -52,7 +53,6 @@ impl Path {
         while let Some(job) = jobs.recv().await {
             let id = job.id;
             let (reply, told) = oneshot::channel();
-            let started = Instant::now();
             let updates = match self.updates(side, job.update).await {
                 Ok(updates) => updates,
                 Err(error) => {
@@ -65,6 +65,7 @@ impl Path {
                 }
             };
             let before = updates.len();
+            let names = job.packets.clone();
             let packets = job.messages.iter().map(action).zip(job.packets).collect::<Vec<_>>();
             let kind = if packets.is_empty() { AttemptKind::Client } else { AttemptKind::Packets };
             let messages = updates.into_iter().chain(job.messages).collect();
@@ -75,12 +76,17 @@ impl Path {
             let (path, events) = (self.clone(), events.clone());
             tasks.spawn(async move {
                 let outcome = match told.await {
-                    Ok(Reply::Committed { height, .. }) => AttemptOutcome::Committed { height },
+                    Ok(Reply::Committed { height, hash, times }) => {
+                        let details = SpanDetails { tx_hash: Some(hash), ..SpanDetails::default() };
+                        path.stage(&names, Stage::Limit, side, times.turn_ns, &SpanDetails::default());
+                        path.stage(&names, Stage::Submit, side, times.accepted_ns, &details);
+                        path.stage(&names, Stage::Confirm, side, unix_ns(), &details);
+                        AttemptOutcome::Committed { height }
+                    }
                     Ok(Reply::Failed(failure)) => AttemptOutcome::Failed { bad: bad(&failure, before), failure },
                     // The lane stopped: so does the path.
                     Err(_) => return,
                 };
-                path.shared.metrics.stage(Stage::Submit, millis(started));
                 events.send(Event::Input(Input::Attempt { id, outcome })).await.ok();
             });
         }
@@ -118,7 +124,6 @@ impl Path {
         let verifier = self.shared.verifiers[side.other().index()].clone();
         let cost = verifier.update_cost(header);
         let (state, header) = (state.clone(), header.clone());
-        let started = Instant::now();
         let affinity = self.spec.ends[side.index()].client.to_string();
         let verdict = self
             .shared
@@ -128,7 +133,6 @@ impl Path {
             })
             .await
             .map_err(|e| ChainError::new(&tracked, ChainErrorKind::Setup("verification stopped"), e.to_string()))?;
-        self.shared.metrics.stage(Stage::Verify, millis(started));
         match verdict {
             Verdict::Trusted(updated) => Ok(updated.consensus_state),
             Verdict::NotEnoughTrust { .. } => {

@@ -107,6 +107,11 @@ impl Engine {
         self.end(side).client.as_ref().map(|c| &c.read)
     }
 
+    /// Packets in submissions without an outcome.
+    pub fn in_flight(&self) -> usize {
+        self.attempts.values().map(|a| a.keys.len()).sum()
+    }
+
     /// Open packets in all.
     pub fn open(&self) -> usize {
         self.open

@@ -1,0 +1,219 @@
+//! What the admin port tells: the state of chains, paths, limits and journal, gathered twice a second.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use limiter::BreakerState as State;
+use relayer_config::settings::Settings;
+use relayer_core::chain::Chain;
+use relayer_core::packet::Side;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::admin::{
+    ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency, LimitStatus,
+    PathStatus, Snapshot, VerifierStatus,
+};
+use crate::path::Path;
+use crate::program::Program;
+use crate::start::Relayer;
+
+/// Between two snapshots.
+const EVERY: Duration = Duration::from_millis(500);
+/// Between two questions for a wallet's balance.
+const BALANCE_EVERY: Duration = Duration::from_secs(30);
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+struct Watched {
+    chain: Arc<relayer_chains::cosmos::CosmosChain>,
+    follower: Arc<crate::follow::Follower>,
+    balance: Option<(u128, String)>,
+    per_second: f64,
+}
+
+/// Gathers snapshots until the receiver is gone.
+pub struct Gatherer {
+    program: Program,
+    chains: Vec<Watched>,
+    paths: Vec<Arc<Path>>,
+    started_unix_s: u64,
+    workers: u64,
+}
+
+impl Gatherer {
+    /// For a running relayer.
+    pub fn new(program: &Program, relayer: &Relayer, settings: &Settings) -> Self {
+        let cpus = std::thread::available_parallelism().map_or(2, usize::from);
+        let chains = relayer.chains.iter().filter_map(|(id, chain)| {
+            let follower = relayer.followers.get(id)?.clone();
+            let per_second = settings.chain(id).map_or(0.0, |c| f64::from(c.limits.requests_per_second));
+            Some(Watched { chain: chain.clone(), follower, balance: None, per_second })
+        });
+        Self {
+            program: program.clone(),
+            chains: chains.collect(),
+            paths: relayer.paths.clone(),
+            started_unix_s: unix_ms() / 1_000,
+            workers: settings.global.workers(cpus) as u64,
+        }
+    }
+
+    /// Gathers for ever.
+    pub async fn run(mut self, to: watch::Sender<Arc<Snapshot>>) {
+        let mut balances_at = Instant::now();
+        while !to.is_closed() {
+            to.send_replace(Arc::new(self.gather()));
+            if balances_at <= Instant::now() {
+                balances_at = Instant::now() + BALANCE_EVERY;
+                self.balances().await;
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn balances(&mut self) {
+        for watched in &mut self.chains {
+            match watched.chain.balance().await {
+                Ok((amount, denom)) => {
+                    self.program.metrics.wallet(watched.chain.id().as_str(), watched.chain.signer(), &denom, amount);
+                    watched.balance = Some((amount, denom));
+                }
+                Err(error) => tracing::debug!(chain = %watched.chain.id(), "balance: {error}"),
+            }
+        }
+    }
+
+    fn gather(&self) -> Snapshot {
+        let mut reasons = Vec::new();
+        let chains = self.chains.iter().map(|c| self.chain(c, &mut reasons)).collect();
+        let paths = self.paths.iter().map(|p| path(p, &mut reasons)).collect();
+        let journal = self.program.journal.status();
+        self.program.metrics.journal(&journal);
+        if let Some(error) = &journal.degraded {
+            reasons.push(format!("journal: {error}"));
+        }
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_unix_s: self.started_unix_s,
+            at_unix_ms: unix_ms(),
+            ready: reasons.is_empty(),
+            reasons,
+            chains,
+            paths,
+            verifier: VerifierStatus { workers: self.workers, queued: self.program.pool.queued() as u64 },
+            limits: self.chains.iter().flat_map(limits).collect(),
+            journal: JournalHealth { bytes: journal.bytes, degraded: journal.degraded.map(|e| e.to_string()) },
+        }
+    }
+
+    fn chain(&self, watched: &Watched, reasons: &mut Vec<String>) -> ChainStatus {
+        let head = watched.follower.head();
+        let trouble = watched.follower.trouble().map(|e| e.to_string());
+        let lag_ms = head.map(|h| unix_ms().saturating_sub(h.time.0 / 1_000_000));
+        if let Some(trouble) = &trouble {
+            reasons.push(trouble.clone());
+        } else if head.is_none() {
+            reasons.push(format!("{}: no block seen yet", watched.chain.id()));
+        }
+        let endpoints: Vec<EndpointStatus> = watched
+            .chain
+            .rpc()
+            .health()
+            .into_iter()
+            .map(|e| EndpointStatus {
+                label: e.id.label().to_string(),
+                state: match e.quarantine {
+                    Some(_) => "quarantined".to_owned(),
+                    None => match e.limiter.breaker {
+                        State::Closed => "ok",
+                        State::Open => "open",
+                        State::HalfOpen => "half_open",
+                    }
+                    .to_owned(),
+                },
+                height: None,
+                error: e.quarantine.map(|(why, left)| format!("{why}, {} s left", left.as_secs())),
+            })
+            .collect();
+        if let (Some(head), Some(first)) = (head, endpoints.first()) {
+            let lag = lag_ms.unwrap_or(0) as f64 / 1e3;
+            self.program.metrics.chain(watched.chain.id().as_str(), &first.label, head.height.number, lag);
+        }
+        if watched.balance.as_ref().is_some_and(|(amount, _)| *amount == 0) {
+            reasons.push(format!(
+                "{}: wallet {} is empty; send it some {}",
+                watched.chain.id(),
+                watched.chain.signer(),
+                watched.balance.as_ref().map_or("", |(_, d)| d)
+            ));
+        }
+        ChainStatus {
+            id: watched.chain.id().to_string(),
+            height: head.map(|h| h.height.number),
+            lag_ms,
+            endpoints,
+            wallet: Some(watched.chain.signer().to_owned()).filter(|a| !a.is_empty()),
+            balance: watched.balance.as_ref().map(|(amount, _)| amount.to_string()),
+            denom: watched.balance.as_ref().map(|(_, denom)| denom.clone()),
+            in_flight: 0,
+            error: trouble,
+        }
+    }
+}
+
+fn limits(watched: &Watched) -> impl Iterator<Item = LimitStatus> {
+    let id = watched.chain.id().to_string();
+    let per_second = watched.per_second;
+    watched.chain.rpc().health().into_iter().map(move |e| LimitStatus {
+        key: format!("{id} {}", e.id.label()),
+        tokens: e.limiter.tokens as f64,
+        burst: e.limiter.burst as f64,
+        per_second,
+    })
+}
+
+fn path(path: &Path, reasons: &mut Vec<String>) -> PathStatus {
+    let s = path.status();
+    if let Some(trouble) = &s.trouble {
+        reasons.push(format!("path {}: {trouble}", path.name()));
+    } else if !s.running {
+        reasons.push(format!("path {}: starting", path.name()));
+    }
+    let clients = Side::BOTH.into_iter().zip(&s.clients).filter_map(|(side, client)| {
+        let client = client.as_ref()?;
+        Some(ClientStatus {
+            chain: path.chain(side).id().to_string(),
+            id: client.id.to_string(),
+            latest: Some(client.latest.to_string()),
+            expires_in_s: i64::try_from(client.expires_in_ns / 1_000_000_000).ok(),
+            frozen: client.frozen,
+        })
+    });
+    let channels = s.channels.iter().flat_map(|channel| {
+        Side::BOTH.into_iter().map(|side| {
+            let backlog = &channel.backlog[side.index()];
+            let now = unix_ms();
+            ChannelStatus {
+                source_chain: path.chain(side).id().to_string(),
+                source: channel.pair.end(side).to_string(),
+                backlog: (backlog.unreceived + backlog.unacknowledged) as u64,
+                oldest_age_ms: backlog.oldest.map(|t| now.saturating_sub(t.0 / 1_000_000)),
+            }
+        })
+    });
+    let [acked, timed_out, failed] = s.ended;
+    PathStatus {
+        name: path.name().to_string(),
+        clients: clients.collect(),
+        channels: channels.collect(),
+        open_packets: s.open as u64,
+        in_flight: s.in_flight as u64,
+        ended: EndedPackets { acked, timed_out, failed },
+        receive_ms: Latency { count: s.latencies.count, p50: s.latencies.receive_p50, p95: s.latencies.receive_p95 },
+        ack_ms: Latency { count: s.latencies.count, p50: s.latencies.ack_p50, p95: s.latencies.ack_p95 },
+        error: s.trouble,
+    }
+}
