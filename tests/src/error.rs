@@ -77,6 +77,16 @@ pub enum DevnetError {
         /// The application's message.
         log: String,
     },
+    /// A command of the relayer ended with an error.
+    #[error("{what} ended with code {code:?}:\n{said}")]
+    Command {
+        /// The command.
+        what: String,
+        /// Its exit code; none if a signal ended it.
+        code: Option<i32>,
+        /// Its output.
+        said: String,
+    },
     /// Something awaited did not come.
     #[error("waited {after_ms} ms in vain for {what}")]
     Timeout {
@@ -111,6 +121,7 @@ impl DevnetError {
             }
             Self::Decode { .. } => "compare the query's path with its request and response types",
             Self::Query { .. } | Self::Tx { .. } => "read the application's message",
+            Self::Command { .. } => "read what the relayer said",
             Self::Wallet { .. } => "check the mnemonic and the prefix",
         }
     }

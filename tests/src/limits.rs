@@ -38,3 +38,19 @@ pub const LOG_TAIL_BYTES: u64 = 6_000;
 
 /// Broadcasts whose bytes the proxy keeps; later ones are only counted.
 pub const RECORDED_BROADCASTS: usize = 10_000;
+
+/// Calls in one JSON-RPC batch: CometBFT's default limit.
+pub const BATCH_CALLS: usize = 10;
+
+/// How often a test looks at the chains while it waits for a relayer: often enough not to lengthen a test, rarely
+/// enough not to load the nodes.
+pub const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The longest command is `path create` with several channels: a dozen blocks on each chain, and more at high load.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// A relayer is ready a second or two after its start; a machine at load 10 needs ten times that.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of a relayer's log shown when a test fails.
+pub const RELAYER_LOG_TAIL_BYTES: usize = 12_000;

@@ -1,0 +1,80 @@
+//! Two chains with an open path between them, and a relayer for it.
+
+use tempfile::TempDir;
+
+use super::{End, Link, PathIds, Relayer, config};
+use crate::DevnetError;
+use crate::devnet::{ConfigOptions, Devnet, RelayerConfig, SimdChain};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Line {
+    /// The relayer; not running until started. Before the chains, so that it ends first.
+    pub relayer: Relayer,
+    /// The chains.
+    pub net: Devnet,
+    /// The path's ids.
+    pub ids: PathIds,
+    /// The path's name.
+    pub path: String,
+    dir: TempDir,
+}
+
+impl Line {
+    /// Writes the configuration and runs `relayer path create`.
+    ///
+    /// # Errors
+    /// [`DevnetError::Command`] if it fails, otherwise as [`Devnet::write_config`].
+    pub async fn open(net: Devnet, options: &ConfigOptions) -> Result<Self, DevnetError> {
+        let dir = tempfile::tempdir().map_err(DevnetError::io("a temporary folder"))?;
+        let config = net.write_config(dir.path(), options)?;
+        let relayer = Relayer::new(config, net.environment())?;
+        relayer.succeed(&["path", "create", &options.path]).await?;
+        let ids = config::channels(&relayer.config.file, &options.path)?;
+        Ok(Self { relayer, net, ids, path: options.path.clone(), dir })
+    }
+
+    /// The path's channel number `n`.
+    ///
+    /// # Errors
+    /// [`DevnetError::Decode`] if it has no such channel.
+    pub fn link(&self, n: usize) -> Result<Link, DevnetError> {
+        link(&self.ids, n, &self.net.a, &self.net.b)
+    }
+
+    /// The first channel of another path of the configuration, between these chains.
+    ///
+    /// # Errors
+    /// As [`config::channels`].
+    pub fn link_to(&self, path: &str, a: &SimdChain, b: &SimdChain) -> Result<Link, DevnetError> {
+        link(&config::channels(&self.relayer.config.file, path)?, 0, a, b)
+    }
+
+    /// Another relayer for the same path: the same ids, its own store, admin port and settings.
+    ///
+    /// # Errors
+    /// As [`Devnet::write_config`].
+    pub fn another(&self, name: &str, options: &ConfigOptions) -> Result<Relayer, DevnetError> {
+        let dir = self.dir.path().join(name);
+        std::fs::create_dir(&dir).map_err(DevnetError::io(dir.display().to_string()))?;
+        let config: RelayerConfig = self.net.write_config(&dir, options)?;
+        config::write_ids(&config.file, &options.path, &self.ids)?;
+        Relayer::new(config, self.net.environment())
+    }
+
+    /// Writes the configuration anew with other settings; ids, admin port and store stay.
+    ///
+    /// # Errors
+    /// As [`Devnet::write_config`].
+    pub fn rewrite(&mut self, options: &ConfigOptions) -> Result<(), DevnetError> {
+        self.relayer.config = self.net.write_config(self.dir.path(), options)?;
+        self.relayer.admin = super::Admin::new(&self.relayer.config.admin)?;
+        config::write_ids(&self.relayer.config.file, &options.path, &self.ids)
+    }
+}
+
+fn link(ids: &PathIds, n: usize, a: &SimdChain, b: &SimdChain) -> Result<Link, DevnetError> {
+    let channels = ids.channels.get(n).ok_or_else(|| DevnetError::decode("channels", format!("no {n}")))?;
+    let end = |chain: &SimdChain, channel: &str| End { node: chain.node().clone(), channel: channel.to_owned() };
+    Ok(Link { a: end(a, &channels.0), b: end(b, &channels.1) })
+}
