@@ -2,7 +2,7 @@
 //!
 //! Standard output carries results only: text for people, or with `--json` one JSON value (for commands that end with a summary, the last
 //! line). Logs, progress bars and errors go to standard error. Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 asked for
-//! a state that is not there (`health`: not healthy, `packets pending`: the relayer is not running).
+//! a state that is not there (`status`, `health`: no relayer runs, or it is not healthy).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +12,25 @@ use miette::{IntoDiagnostic, Report};
 use relayer_config::settings::Settings;
 use serde::Serialize;
 
+pub mod check;
+pub mod client;
+pub mod completions;
+pub mod error;
+pub mod init;
+mod inspect;
+pub mod keys;
+pub mod packets;
+pub mod path;
+mod progress;
+pub mod query;
+mod send;
 pub mod start;
+pub mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod transfer;
+pub mod version;
 
 /// An IBC relayer that verifies every header and proof before it pays, and paces every call.
 #[derive(Debug, Parser)]
@@ -53,8 +71,32 @@ pub struct Common {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a new configuration file.
+    Init(init::Init),
+    /// Check the configuration against the chains.
+    Check(check::Check),
     /// Relay all configured paths until stopped.
     Start(start::Start),
+    /// Show a running relayer.
+    Status(status::Status),
+    /// Say whether the running relayer works.
+    Health(status::Health),
+    /// Open paths and look at them.
+    Path(path::PathArgs),
+    /// Keep the wallets' keys.
+    Keys(keys::KeysArgs),
+    /// Look at open packets and relay them.
+    Packets(packets::PacketsArgs),
+    /// Look at clients and refresh them.
+    Client(client::ClientArgs),
+    /// Send transactions of a user's own.
+    Tx(transfer::TxArgs),
+    /// Ask a chain.
+    Query(query::QueryArgs),
+    /// Write the completion script of a shell.
+    Completions(completions::Completions),
+    /// Say what this program is.
+    Version(version::Version),
 }
 
 /// A command's failure with its exit code.
@@ -68,7 +110,9 @@ pub struct Failure {
 
 impl<E: Into<Report>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { report: error.into(), code: 1 }
+        let report = error.into();
+        let code = report.downcast_ref::<error::CliError>().map_or(1, error::CliError::code);
+        Self { report, code }
     }
 }
 
@@ -129,6 +173,18 @@ fn fail(json: bool, failure: &Failure) -> ExitCode {
 
 async fn run(cli: Cli) -> Done {
     match cli.command {
+        Command::Init(init) => init.run(&cli.common).await,
+        Command::Check(check) => check.run(&cli.common).await,
         Command::Start(start) => start.run(&cli.common).await,
+        Command::Status(status) => status.run(&cli.common).await,
+        Command::Health(health) => health.run(&cli.common).await,
+        Command::Path(path) => path.run(&cli.common).await,
+        Command::Keys(keys) => keys.run(&cli.common).await,
+        Command::Packets(packets) => packets.run(&cli.common).await,
+        Command::Client(client) => client.run(&cli.common).await,
+        Command::Tx(tx) => tx.run(&cli.common).await,
+        Command::Query(query) => query.run(&cli.common).await,
+        Command::Completions(completions) => completions.run(&cli.common),
+        Command::Version(version) => version.run(&cli.common),
     }
 }
