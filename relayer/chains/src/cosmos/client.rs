@@ -32,8 +32,8 @@ pub(crate) fn decode(node: &Node, client_state: &Any) -> Result<ClientState, Cha
 pub(crate) fn info(node: &Node, client_state: &Any) -> Result<ClientInfo, ChainError> {
     let state = decode(node, client_state)?;
     let parameters = state.parameters();
-    let chain = ChainId::new(&parameters.chain_id)
-        .map_err(|error| node.error(ChainErrorKind::Malformed, error.to_string()))?;
+    let chain =
+        ChainId::new(&parameters.chain_id).map_err(|error| node.error(ChainErrorKind::Malformed, error.to_string()))?;
     let latest = state.latest_height();
     Ok(ClientInfo {
         chain,
@@ -106,7 +106,9 @@ pub(crate) async fn update(
                 let between = here.number + (height.number - here.number) / 2;
                 tracing::debug!(chain = %node.chain(), %here, %height, tallied, needed, between, "the client needs a header in between");
                 if between == here.number {
-                    return Err(node.error(ChainErrorKind::Lying("not_enough_trust"), format!("from {here} to {height}")));
+                    return Err(
+                        node.error(ChainErrorKind::Lying("not_enough_trust"), format!("from {here} to {height}"))
+                    );
                 }
                 attempt = light.block(between).await?;
             }
@@ -166,7 +168,9 @@ pub(crate) async fn check_header(
             return Err(node.error(ChainErrorKind::Malformed, reason.to_string()));
         }
     };
-    if header.signed().header.chain_id.as_str() != node.chain().as_str() || client.chain_id().as_str() != node.chain().as_str() {
+    if header.signed().header.chain_id.as_str() != node.chain().as_str()
+        || client.chain_id().as_str() != node.chain().as_str()
+    {
         return Ok(None);
     }
     let (height, trusted) = (header.height().number, header.trusted_height());

@@ -100,10 +100,7 @@ fn each_broken_rule_has_its_reason_and_never_fails_the_block() {
             with(with(sent(), "packet_timeout_height", json!("0-0")), "packet_timeout_timestamp", json!("0")),
             reason::NO_TIMEOUT,
         ),
-        (
-            with(packet_event("write_acknowledgement"), "packet_ack_hex", json!("00".repeat(17))),
-            reason::ACK_TOO_LARGE,
-        ),
+        (with(packet_event("write_acknowledgement"), "packet_ack_hex", json!("00".repeat(17))), reason::ACK_TOO_LARGE),
         (json!({"type": "send_packet", "attributes": [1, 2]}), reason::ATTRIBUTES),
         (json!({"type": "send_packet"}), reason::MISSING),
     ];
@@ -132,7 +129,10 @@ fn a_key_written_twice_counts_once() {
 #[test]
 fn packets_between_clients_and_foreign_events_are_not_ours() {
     let mut event = packet_event("send_packet");
-    event["attributes"].as_array_mut().unwrap().push(json!({"key": "packet_source_client", "value": "07-tendermint-0"}));
+    event["attributes"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"key": "packet_source_client", "value": "07-tendermint-0"}));
     assert_eq!(read(&event), None);
     assert_eq!(read(&json!({"type": "transfer", "attributes": [{"key": "sender", "value": "x"}]})), None);
 }

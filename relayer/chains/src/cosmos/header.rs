@@ -154,7 +154,11 @@ async fn validators(
         }
     }
     set(infos).filter(|set| set.hash() == hash).ok_or_else(|| {
-        node.lying(&endpoint, "validators_of_another_block", format!("validators of {height} are not those of the header"))
+        node.lying(
+            &endpoint,
+            "validators_of_another_block",
+            format!("validators of {height} are not those of the header"),
+        )
     })
 }
 

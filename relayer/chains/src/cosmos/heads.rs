@@ -178,7 +178,8 @@ fn publish(news: &watch::Sender<News>, head: Head) {
 /// One request: the newest block that is executed.
 async fn ask(node: &Node) -> Result<Head, ChainError> {
     let calls = [Call::read("status", json!({})), Call::read("abci_info", json!({}))];
-    let calls = calls.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| super::node::chain_error(node.chain(), e))?;
+    let calls =
+        calls.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| super::node::chain_error(node.chain(), e))?;
     let mut answers = node.batch(calls).await?.into_iter();
     let missing = || Err(node.error(ChainErrorKind::Malformed, "status"));
     let status: Said<Status> = node.decode(&answers.next().unwrap_or_else(missing)?, "status")?;

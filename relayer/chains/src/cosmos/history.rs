@@ -38,12 +38,7 @@ struct Wanted<'a> {
 }
 
 /// Facts of these packets, in chain order; found ones only.
-pub(crate) async fn history(
-    node: &Node,
-    what: &History,
-    caps: Caps,
-    newest: u64,
-) -> Result<Vec<PastFact>, ChainError> {
+pub(crate) async fn history(node: &Node, what: &History, caps: Caps, newest: u64) -> Result<Vec<PastFact>, ChainError> {
     let (end, role, sequences) = match what {
         History::Sent(end, sequences) => (end, Role::Source, sequences),
         History::AckWritten(end, sequences) => (end, Role::Destination, sequences),
@@ -161,9 +156,7 @@ fn located(node: &Node, pair: &[Result<Answer, ChainError>]) -> Located {
     };
     // An index of blocks is optional: where it fails there is none.
     let by_block = match pair.get(1) {
-        Some(Ok(answer)) => {
-            node.decode::<BlockSearch>(answer, "block_search").ok().and_then(|said| said.value.first())
-        }
+        Some(Ok(answer)) => node.decode::<BlockSearch>(answer, "block_search").ok().and_then(|said| said.value.first()),
         _ => None,
     };
     match (by_tx, by_block) {

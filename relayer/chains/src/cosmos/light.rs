@@ -157,8 +157,10 @@ impl Light {
 }
 
 const NOT_TENDERMINT: &str = "the client's consensus state is not of a Tendermint client";
-const OTHER_CHAIN: &str = "the client holds a consensus state that this chain never had: it tracks another chain or a fork";
-const EXPIRED: &str = "the trusted header is older than the trusting period; configure `trusted` with a newer height and hash";
+const OTHER_CHAIN: &str =
+    "the client holds a consensus state that this chain never had: it tracks another chain or a fork";
+const EXPIRED: &str =
+    "the trusted header is older than the trusting period; configure `trusted` with a newer height and hash";
 const OUT_OF_REACH: &str = "the height lies too far below the trusted header";
 
 fn is_out_of_reach(error: &ChainError) -> bool {
@@ -393,11 +395,7 @@ impl Inner {
     }
 
     /// Headers from `high` down to `low` or to the bound of one batch, descending.
-    async fn headers(
-        &self,
-        low: u64,
-        high: u64,
-    ) -> Result<(Vec<tendermint::block::Header>, EndpointId), ChainError> {
+    async fn headers(&self, low: u64, high: u64) -> Result<(Vec<tendermint::block::Header>, EndpointId), ChainError> {
         let mut calls = Vec::new();
         let mut top = high;
         while calls.len() < 10 && top >= low {
@@ -426,8 +424,5 @@ pub(crate) fn verified(node: &Node, block: &LightBlock) -> Result<relayer_core::
     let state = consensus_state(block).map_err(|reason| node.error(ChainErrorKind::Malformed, reason.to_string()))?;
     let height = Height::new(node.chain().revision(), block.height().value());
     let time = Timestamp(state.timestamp().as_nanos());
-    Ok(relayer_core::chain::Verified {
-        at: relayer_core::packet::At { height, time },
-        consensus_state: state.encode(),
-    })
+    Ok(relayer_core::chain::Verified { at: relayer_core::packet::At { height, time }, consensus_state: state.encode() })
 }

@@ -23,6 +23,8 @@ mod header;
 mod heads;
 mod history;
 mod light;
+#[cfg(test)]
+mod light_tests;
 pub mod limits;
 mod node;
 mod pending;

@@ -90,7 +90,8 @@ impl Node {
     ) -> Result<Said<T>, ChainError> {
         let call = Call::read(method, params).map_err(|e| chain_error(&self.chain, e))?;
         let answers = self.batch(vec![call]).await?;
-        let answer = answers.into_iter().next().unwrap_or_else(|| Err(self.error(ChainErrorKind::Malformed, method)))?;
+        let answer =
+            answers.into_iter().next().unwrap_or_else(|| Err(self.error(ChainErrorKind::Malformed, method)))?;
         self.decode(&answer, method)
     }
 
@@ -126,7 +127,10 @@ impl Node {
     }
 
     /// Queries of the application, in few requests, in order. Each is checked to be for the height that was asked.
-    pub(crate) async fn abci(&self, queries: &[AbciQuery]) -> Result<Vec<Result<Said<AbciAnswer>, ChainError>>, ChainError> {
+    pub(crate) async fn abci(
+        &self,
+        queries: &[AbciQuery],
+    ) -> Result<Vec<Result<Said<AbciAnswer>, ChainError>>, ChainError> {
         let calls = queries.iter().map(|q| Call::read("abci_query", q)).collect::<Result<Vec<_>, _>>();
         let first = self.batch(calls.map_err(|e| chain_error(&self.chain, e))?).await?;
         let mut answers: Vec<_> =
@@ -149,7 +153,7 @@ impl Node {
         Ok(answers)
     }
 
-    fn abci_answer(&self, query: &AbciQuery, answer: &Answer) -> Result<Said<AbciAnswer>, ChainError> {
+    pub(crate) fn abci_answer(&self, query: &AbciQuery, answer: &Answer) -> Result<Said<AbciAnswer>, ChainError> {
         let endpoint = answer.endpoint.clone();
         let decoded: AbciQueryAnswer<'_> =
             serde_json::from_str(answer.result.get()).map_err(|_| self.malformed(&endpoint, "abci_query"))?;
@@ -242,7 +246,9 @@ pub(crate) fn chain_error(chain: &ChainId, error: RpcError) -> ChainError {
     let ms = error.retry_after().map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
     let kind = match &error.kind {
         RpcErrorKind::Throttled { .. } => To::Throttled { after_ms: ms.unwrap_or(1_000) },
-        RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. } => To::Throttled { after_ms: ms.unwrap_or(1_000) },
+        RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. } => {
+            To::Throttled { after_ms: ms.unwrap_or(1_000) }
+        }
         RpcErrorKind::Unavailable { .. } => To::Unavailable,
         RpcErrorKind::Timeout { .. } => To::Timeout,
         RpcErrorKind::TooLarge { .. } => To::TooLarge,

@@ -62,11 +62,8 @@ impl CosmosChain {
 
     /// All balances: denomination and amount.
     pub async fn balances(&self, address: &str) -> Result<Vec<(String, u128)>, ChainError> {
-        let request = |pagination| QueryAllBalancesRequest {
-            address: address.to_owned(),
-            pagination,
-            resolve_denom: false,
-        };
+        let request =
+            |pagination| QueryAllBalancesRequest { address: address.to_owned(), pagination, resolve_denom: false };
         let items = |answer: QueryAllBalancesResponse| (answer.balances, answer.pagination);
         let coins = self.pages("/cosmos.bank.v1beta1.Query/AllBalances", request, items).await?;
         coins.into_iter().map(|coin| Ok((coin.denom, self.amount(&coin.amount)?))).collect()
@@ -108,8 +105,7 @@ impl CosmosChain {
 
     /// Heights for which a client holds a consensus state, ascending.
     pub async fn consensus_heights(&self, client: &ClientId) -> Result<Vec<Height>, ChainError> {
-        let request =
-            |pagination| QueryConsensusStateHeightsRequest { client_id: client.to_string(), pagination };
+        let request = |pagination| QueryConsensusStateHeightsRequest { client_id: client.to_string(), pagination };
         let items = |answer: QueryConsensusStateHeightsResponse| (answer.consensus_state_heights, answer.pagination);
         let heights = self.pages("/ibc.core.client.v1.Query/ConsensusStateHeights", request, items).await?;
         let mut heights: Vec<_> =
@@ -130,10 +126,8 @@ impl CosmosChain {
     pub async fn channels(&self, connection: Option<&ConnectionId>) -> Result<Vec<IdentifiedChannel>, ChainError> {
         match connection {
             Some(connection) => {
-                let request = |pagination| QueryConnectionChannelsRequest {
-                    connection: connection.to_string(),
-                    pagination,
-                };
+                let request =
+                    |pagination| QueryConnectionChannelsRequest { connection: connection.to_string(), pagination };
                 let items = |answer: QueryConnectionChannelsResponse| (answer.channels, answer.pagination);
                 self.pages("/ibc.core.channel.v1.Query/ConnectionChannels", request, items).await
             }

@@ -97,3 +97,91 @@ pub(crate) fn quarantine(node: &Node, endpoint: &str, reason: &'static str) {
         None => tracing::debug!(chain = %node.chain(), endpoint, reason, "no such endpoint to quarantine"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use relayer_core::id::ChainId;
+    use serde_json::{json, value::to_raw_value};
+
+    use super::*;
+    use crate::rpc::{Answer, EndpointSettings, RpcClient, RpcSettings};
+
+    const KEY: &str = "clients/07-tendermint-0/clientState";
+
+    fn node() -> Node {
+        let endpoint = EndpointSettings::new("http://127.0.0.1:1".parse().unwrap());
+        let rpc = RpcClient::new(RpcSettings::new("sim-a-1", vec![endpoint])).unwrap();
+        Node::new(rpc, ChainId::new("sim-a-1").unwrap())
+    }
+
+    /// What comes of an answer to a proven query of `KEY` at height 5.
+    fn read(response: serde_json::Value) -> Result<Proven, ChainError> {
+        let node = node();
+        let endpoint = node.rpc().endpoints().remove(0);
+        let answer = Answer { result: to_raw_value(&json!({ "response": response })).unwrap(), endpoint };
+        let query = AbciQuery::new("store/ibc/key", KEY.as_bytes(), 5, true);
+        node.abci_answer(&query, &answer).and_then(|said| one(&node, KEY, true, said))
+    }
+
+    fn key() -> String {
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(KEY)
+    }
+
+    fn ops() -> serde_json::Value {
+        let op = |kind: &str| json!({"type": kind, "key": "", "data": ""});
+        json!({"ops": [op("ics23:iavl"), op("ics23:simple")]})
+    }
+
+    fn label(response: serde_json::Value) -> &'static str {
+        read(response).expect_err("believed").label()
+    }
+
+    #[test]
+    fn a_value_is_proven_by_the_next_header_and_an_empty_one_is_absent() {
+        let here = read(json!({"code": 0, "key": key(), "value": "AQI=", "height": "5", "proofOps": ops()})).unwrap();
+        assert_eq!((here.value.as_deref(), here.proof_height), (Some(&[1, 2][..]), Height::new(1, 6)));
+        assert_eq!(MerkleProof::decode(here.proof.as_slice()).unwrap().proofs.len(), 2);
+        let absent = read(json!({"key": key(), "value": null, "height": 5, "proof_ops": ops()})).unwrap();
+        assert_eq!(absent.value, None);
+        assert!(!absent.proof.is_empty());
+    }
+
+    #[test]
+    fn attack_41_answers_for_another_height_or_key_or_without_proof_are_lies() {
+        let answer = |key: &str, height: u64, ops: serde_json::Value| json!({"key": key, "value": "AQ==", "height": height.to_string(), "proofOps": ops});
+        assert!(read(answer(&key(), 5, ops())).is_ok());
+        assert_eq!(label(answer(&key(), 4, ops())), "wrong_height");
+        assert_eq!(label(answer("AQ==", 5, ops())), "wrong_key");
+        assert_eq!(label(answer(&key(), 5, json!(null))), "proof_missing");
+        let mut foreign = ops();
+        foreign["ops"][0]["type"] = json!("iavl:v");
+        assert_eq!(label(answer(&key(), 5, foreign)), "malformed");
+    }
+
+    #[test]
+    fn attack_42_values_and_proofs_beyond_the_limits_are_not_decoded() {
+        let value = "A".repeat(super::super::limits::VALUE_BYTES / 3 * 4 + 8);
+        assert_eq!(label(json!({"key": key(), "value": value, "height": "5", "proofOps": ops()})), "too_large");
+        let many = json!({"ops": vec![ops()["ops"][0].clone(); 5]});
+        assert_eq!(label(json!({"key": key(), "value": "AQ==", "height": "5", "proofOps": many})), "malformed");
+        assert_eq!(label(json!({"key": key(), "value": "AQ==", "height": "-5"})), "malformed");
+    }
+
+    #[test]
+    fn a_height_of_the_future_is_not_taken_for_a_pruned_one() {
+        let node = node();
+        let pruned = || node.error(ChainErrorKind::Pruned(Height::new(1, 9)), "");
+        assert_eq!(not_yet(pruned(), &node, 9, Some(8)).label(), "not_yet");
+        assert_eq!(not_yet(pruned(), &node, 9, Some(100)).label(), "pruned");
+        assert_eq!(not_yet(pruned(), &node, 0, Some(100)).label(), "pruned");
+    }
+
+    #[test]
+    fn quarantine_goes_by_the_label_of_the_endpoint() {
+        let node = node();
+        quarantine(&node, "http://127.0.0.1:1", "bad_proof");
+        quarantine(&node, "http://elsewhere", "bad_proof");
+        assert_eq!(node.rpc().health()[0].quarantine.map(|(reason, _)| reason), Some("bad_proof"));
+    }
+}

@@ -57,7 +57,12 @@ pub(crate) enum Step {
 }
 
 /// Verifies `target` from the trusted blocks with what is fetched.
-pub(crate) fn forward(rules: &Rules, trusted: Vec<LightBlock>, fetched: BTreeMap<u64, LightBlock>, target: u64) -> Step {
+pub(crate) fn forward(
+    rules: &Rules,
+    trusted: Vec<LightBlock>,
+    fetched: BTreeMap<u64, LightBlock>,
+    target: u64,
+) -> Step {
     let Ok(target) = Height::try_from(target) else { return Step::Failed("height out of range".into()) };
     let Ok(threshold) = TrustThreshold::new(rules.threshold.0, rules.threshold.1) else {
         return Step::Failed("trust threshold out of range".into());
