@@ -229,7 +229,13 @@ impl Shared {
         Err(PoolError::Closed)
     }
 
-    fn execute<T>(&self, protocol: &'static str, cost: u64, pace: &AtomicU64, f: impl FnOnce() -> T) -> Result<T, PoolError> {
+    fn execute<T>(
+        &self,
+        protocol: &'static str,
+        cost: u64,
+        pace: &AtomicU64,
+        f: impl FnOnce() -> T,
+    ) -> Result<T, PoolError> {
         let start = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(f));
         let took = start.elapsed();
@@ -239,7 +245,8 @@ impl Shared {
         // An average that forgets: an eighth of what is new. Lost updates between threads do no harm.
         pace.store((before - before / 8).saturating_add(now / 8).max(1), Ordering::Relaxed);
         result.map_err(|panic| {
-            let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            let text =
+                panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             let message = Detail::new(text.unwrap_or("no message"));
             self.metrics.verifier_panicked(protocol);
             error!(protocol, %message, "a verification panicked; what it was to verify is refused");

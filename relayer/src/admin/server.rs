@@ -30,7 +30,9 @@ use crate::limits;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ServeError {
     /// Open to the network without a token.
-    #[error("the admin port would listen on {address} for the whole network: set `admin_token_env` in [global], or listen on 127.0.0.1")]
+    #[error(
+        "the admin port would listen on {address} for the whole network: set `admin_token_env` in [global], or listen on 127.0.0.1"
+    )]
     Unprotected {
         /// The address.
         address: SocketAddr,
@@ -167,13 +169,16 @@ fn host_allowed(headers: &HeaderMap, admin: &Admin) -> bool {
     }
     let name = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
         Some(bare) => bare,
-        None => host.rsplit_once(':').map_or(host, |(name, port)| if port.parse::<u16>().is_ok() { name } else { host }),
+        None => {
+            host.rsplit_once(':').map_or(host, |(name, port)| if port.parse::<u16>().is_ok() { name } else { host })
+        }
     };
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn bears(headers: &HeaderMap, token: &SecretString) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let given =
+        headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
     // Hashes are compared, so that the time tells nothing about the token.
     given.is_some_and(|g| Sha256::digest(g.trim()) == Sha256::digest(token.expose_secret()))
 }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::JournalStatus;
+
 /// The relayer at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -190,6 +192,12 @@ pub struct JournalHealth {
     pub degraded: Option<String>,
 }
 
+impl From<&JournalStatus> for JournalHealth {
+    fn from(status: &JournalStatus) -> Self {
+        Self { bytes: status.bytes, degraded: status.degraded.as_ref().map(ToString::to_string) }
+    }
+}
+
 /// The answer of `/health`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -214,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_snapshot_of_an_older_or_newer_relayer_still_reads() {
-        let s: Snapshot = serde_json::from_str(r#"{"version":"9","chains":[{"id":"a","new_field":1}],"more":{}}"#).unwrap();
+        let s: Snapshot =
+            serde_json::from_str(r#"{"version":"9","chains":[{"id":"a","new_field":1}],"more":{}}"#).unwrap();
         assert_eq!(s.chains[0].id, "a");
     }
 }

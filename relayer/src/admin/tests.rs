@@ -48,7 +48,12 @@ async fn health_tells_ready_or_why_not() {
 #[tokio::test]
 async fn status_and_metrics_arrive_as_they_are() {
     let (server, sender) = start(None).await;
-    let chain = ChainStatus { id: "sim-a-1".into(), height: Some(7), balance: Some(u128::MAX.to_string()), ..ChainStatus::default() };
+    let chain = ChainStatus {
+        id: "sim-a-1".into(),
+        height: Some(7),
+        balance: Some(u128::MAX.to_string()),
+        ..ChainStatus::default()
+    };
     let snapshot = Snapshot { version: "1".into(), chains: vec![chain], ..Snapshot::default() };
     sender.send_replace(Arc::new(snapshot.clone()));
     let client = AdminClient::new(server.address(), None).unwrap();
@@ -61,15 +66,33 @@ async fn a_rebound_name_is_refused() {
     let (server, _sender) = start(None).await;
     let address = server.address();
     let port = address.port();
-    for good in ["localhost".into(), format!("LOCALHOST:{port}"), format!("127.0.0.1:{port}"), "127.0.0.2".into(), format!("[::1]:{port}"), "[::1]".into()] {
+    for good in [
+        "localhost".into(),
+        format!("LOCALHOST:{port}"),
+        format!("127.0.0.1:{port}"),
+        "127.0.0.2".into(),
+        format!("[::1]:{port}"),
+        "[::1]".into(),
+    ] {
         let answer = get(address, &good).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{good}: {answer}");
     }
-    for bad in ["evil.example", "localhost.evil.example", "evil.example:80", "192.168.0.1", "127.0.0.1.evil.example", "", "[::1", "localhost:x"] {
+    for bad in [
+        "evil.example",
+        "localhost.evil.example",
+        "evil.example:80",
+        "192.168.0.1",
+        "127.0.0.1.evil.example",
+        "",
+        "[::1",
+        "localhost:x",
+    ] {
         let answer = get(address, bad).await;
         assert!(answer.starts_with("HTTP/1.1 421"), "{bad}: {answer}");
     }
-    let answer = raw(address, "GET /status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
+    let answer =
+        raw(address, "GET /status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+            .await;
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
@@ -101,7 +124,8 @@ async fn with_a_token_every_request_bears_it() {
 async fn nothing_but_get_of_the_known_pages_is_answered() {
     let (server, _sender) = start(None).await;
     for (request, code) in [("POST /status", "405"), ("GET /", "404"), ("GET /../etc/passwd", "404")] {
-        let answer = raw(server.address(), &format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
+        let answer =
+            raw(server.address(), &format!("{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{request}: {answer}");
     }
 }

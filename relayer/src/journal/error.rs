@@ -10,19 +10,25 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum JournalError {
     /// No room on the disk.
-    #[error("no room left for the journal {file}: free space on that disk, or set `[store] dir` to another one; until then nothing new is broadcast")]
+    #[error(
+        "no room left for the journal {file}: free space on that disk, or set `[store] dir` to another one; until then nothing new is broadcast"
+    )]
     Full {
         /// The database.
         file: PathBuf,
     },
     /// Another relayer works with this journal.
-    #[error("{file} is locked: another relayer process uses this store; stop it, or set `[store] dir` to another directory")]
+    #[error(
+        "{file} is locked: another relayer process uses this store; stop it, or set `[store] dir` to another directory"
+    )]
     Locked {
         /// The lock file.
         file: PathBuf,
     },
     /// The file or its directory can't be opened, read or written.
-    #[error("can't use {file}: {detail}; let the relayer's user read and write the file and its directory, or set `[store] dir` to another one")]
+    #[error(
+        "can't use {file}: {detail}; let the relayer's user read and write the file and its directory, or set `[store] dir` to another one"
+    )]
     Access {
         /// The file or directory.
         file: PathBuf,
@@ -30,7 +36,9 @@ pub enum JournalError {
         detail: Detail,
     },
     /// Made by a newer relayer.
-    #[error("{file} has schema version {found}, this relayer knows up to {known}: run the newer relayer, or move the file away (the chains are the truth)")]
+    #[error(
+        "{file} has schema version {found}, this relayer knows up to {known}: run the newer relayer, or move the file away (the chains are the truth)"
+    )]
     Newer {
         /// The database.
         file: PathBuf,
@@ -46,7 +54,9 @@ pub enum JournalError {
         file: PathBuf,
     },
     /// The file got damaged while in use.
-    #[error("{file} is damaged ({detail}): restart the relayer; it sets the file aside and makes a new one, the chains are the truth")]
+    #[error(
+        "{file} is damaged ({detail}): restart the relayer; it sets the file aside and makes a new one, the chains are the truth"
+    )]
     Corrupt {
         /// The database.
         file: PathBuf,

@@ -34,6 +34,7 @@ CREATE TABLE packets (
     UNIQUE (path, side, port, channel, sequence)
 ) STRICT;
 CREATE INDEX packets_closed ON packets (closed, id);
+CREATE INDEX packets_tx_id ON packets (tx_id);
 CREATE TABLE trust (chain TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE fees (
     chain TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, denom TEXT NOT NULL, amount BLOB NOT NULL,
@@ -178,4 +179,3 @@ fn sibling(file: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     PathBuf::from(name)
 }
-

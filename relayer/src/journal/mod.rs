@@ -53,9 +53,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 pub use error::JournalError;
-pub use record::{
-    Attempt, AttemptEnd, AttemptKind, Fee, FeeTotal, JournalPacket, PacketNews, Sighting,
-};
+pub use record::{Attempt, AttemptEnd, AttemptKind, Fee, FeeTotal, JournalPacket, PacketNews, Sighting};
 
 use crate::limits;
 use file::Store;
@@ -187,7 +185,7 @@ impl Journal {
         self.call(Durability::Process, move |db| table::open_packets(db, &path)).await
     }
 
-    /// The newest ended packets of a path, at most `most`, newest first.
+    /// Ended packets of a path, at most `most`, those seen last first.
     pub async fn history(&self, path: &str, most: u64) -> Result<Vec<JournalPacket>, JournalError> {
         let path = path.to_owned();
         self.call(Durability::Process, move |db| table::history(db, &path, most)).await
@@ -207,7 +205,11 @@ impl Journal {
     /// Keeps a chain's trusted state.
     pub async fn set_trust(&self, chain: &ChainId, state: Vec<u8>) -> Result<(), JournalError> {
         if state.len() > limits::TRUST_BYTES {
-            return Err(JournalError::TooLarge { what: "trusted state", bytes: state.len(), limit: limits::TRUST_BYTES });
+            return Err(JournalError::TooLarge {
+                what: "trusted state",
+                bytes: state.len(),
+                limit: limits::TRUST_BYTES,
+            });
         }
         let chain = chain.clone();
         self.call(Durability::Process, move |db| table::set_trust(db, &chain, &state)).await

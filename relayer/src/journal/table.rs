@@ -10,7 +10,9 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::record::{Attempt, AttemptEnd, AttemptKind, Fee, FeeTotal, JournalPacket, PacketNews, Sighting, phase_from_name};
+use super::record::{
+    Attempt, AttemptEnd, AttemptKind, Fee, FeeTotal, JournalPacket, PacketNews, Sighting, phase_from_name,
+};
 use crate::limits;
 
 type Sql<T> = rusqlite::Result<T>;
@@ -71,7 +73,8 @@ pub(super) fn attempt_begin(db: &Connection, attempts: &[Attempt]) -> Sql<()> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for a in attempts {
-        let packets = serde_json::to_string(&a.packets).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+        let packets =
+            serde_json::to_string(&a.packets).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
         insert.execute(params![
             a.hash.0,
             a.chain.as_str(),
@@ -102,8 +105,7 @@ pub(super) fn open_attempts(db: &Connection, of: &ChainId) -> Sql<Vec<Attempt>> 
          FROM attempts WHERE outcome IS NULL AND chain = ?1 ORDER BY id LIMIT ?2",
     )?
     .query_map(params![of.as_str(), put(limits::JOURNAL_OPEN_ATTEMPTS)], |r| {
-        let packets: Vec<(Action, PacketKey)> =
-            serde_json::from_str(r.get_ref(8)?.as_str()?).map_err(|e| bad(8, e))?;
+        let packets: Vec<(Action, PacketKey)> = serde_json::from_str(r.get_ref(8)?.as_str()?).map_err(|e| bad(8, e))?;
         Ok(Attempt {
             hash: TxHash(r.get(0)?),
             chain: chain(r, 1)?,
@@ -218,7 +220,8 @@ pub(super) fn set_trust(db: &Connection, of: &ChainId, state: &[u8]) -> Sql<()> 
 }
 
 pub(super) fn fees_paid(db: &Connection, fees: &[Fee]) -> Sql<()> {
-    let mut read = db.prepare_cached("SELECT amount FROM fees WHERE chain = ?1 AND path = ?2 AND kind = ?3 AND denom = ?4")?;
+    let mut read =
+        db.prepare_cached("SELECT amount FROM fees WHERE chain = ?1 AND path = ?2 AND kind = ?3 AND denom = ?4")?;
     let mut write = db.prepare_cached(
         "INSERT INTO fees (chain, path, kind, denom, amount, payments) SELECT ?1, ?2, ?3, ?4, ?5, 1
          WHERE (SELECT count(*) FROM fees) < ?6 OR EXISTS (SELECT 1 FROM fees WHERE chain = ?1 AND path = ?2 AND kind = ?3 AND denom = ?4)
@@ -234,18 +237,20 @@ pub(super) fn fees_paid(db: &Connection, fees: &[Fee]) -> Sql<()> {
 }
 
 pub(super) fn fees(db: &Connection) -> Sql<Vec<FeeTotal>> {
-    db.prepare_cached("SELECT chain, path, kind, denom, amount, payments FROM fees ORDER BY chain, path, kind, denom LIMIT ?1")?
-        .query_map([put(limits::JOURNAL_FEE_ROWS)], |r| {
-            Ok(FeeTotal {
-                chain: chain(r, 0)?,
-                path: r.get(1)?,
-                kind: r.get(2)?,
-                denom: r.get(3)?,
-                amount: u128::from_be_bytes(r.get(4)?),
-                payments: got(r.get(5)?),
-            })
-        })?
-        .collect()
+    db.prepare_cached(
+        "SELECT chain, path, kind, denom, amount, payments FROM fees ORDER BY chain, path, kind, denom LIMIT ?1",
+    )?
+    .query_map([put(limits::JOURNAL_FEE_ROWS)], |r| {
+        Ok(FeeTotal {
+            chain: chain(r, 0)?,
+            path: r.get(1)?,
+            kind: r.get(2)?,
+            denom: r.get(3)?,
+            amount: u128::from_be_bytes(r.get(4)?),
+            payments: got(r.get(5)?),
+        })
+    })?
+    .collect()
 }
 
 /// How many rows of each sort stay.
@@ -268,8 +273,10 @@ pub(super) fn prune(db: &Connection, keep: Keep) -> Sql<u64> {
         let over = got(count).saturating_sub(most).min(limits::JOURNAL_PRUNE_ROWS);
         if over > 0 {
             let table = rows.split(' ').next().unwrap_or(rows);
-            db.prepare_cached(&format!("DELETE FROM {table} WHERE id IN (SELECT id FROM {rows} ORDER BY id LIMIT ?1)"))?
-                .execute([put(over)])?;
+            db.prepare_cached(&format!(
+                "DELETE FROM {table} WHERE id IN (SELECT id FROM {rows} ORDER BY id LIMIT ?1)"
+            ))?
+            .execute([put(over)])?;
             gone = gone.saturating_add(over);
         }
     }
@@ -278,7 +285,9 @@ pub(super) fn prune(db: &Connection, keep: Keep) -> Sql<u64> {
 
 /// The chains with attempts that have no outcome, for `status`.
 pub(super) fn open_attempt_count(db: &Connection) -> Sql<Vec<(Arc<str>, u64)>> {
-    db.prepare_cached("SELECT chain, count(*) FROM attempts WHERE outcome IS NULL GROUP BY chain ORDER BY chain LIMIT 1000")?
-        .query_map([], |r| Ok((r.get(0)?, got(r.get(1)?))))?
-        .collect()
+    db.prepare_cached(
+        "SELECT chain, count(*) FROM attempts WHERE outcome IS NULL GROUP BY chain ORDER BY chain LIMIT 1000",
+    )?
+    .query_map([], |r| Ok((r.get(0)?, got(r.get(1)?))))?
+    .collect()
 }

@@ -36,7 +36,9 @@ pub enum KeyError {
         key: String,
     },
     /// There is no passphrase.
-    #[error("no passphrase for key {key} ({detail}): name a variable that holds it in `passphrase_env`, or start in a terminal")]
+    #[error(
+        "no passphrase for key {key} ({detail}): name a variable that holds it in `passphrase_env`, or start in a terminal"
+    )]
     NoPassphrase {
         /// Chain and name.
         key: String,
@@ -52,7 +54,9 @@ pub enum KeyError {
         detail: String,
     },
     /// The file asks for more work than we do.
-    #[error("{file} asks for scrypt work factor {found}, allowed is {limit}: encrypt the key anew with `relayer keys add`")]
+    #[error(
+        "{file} asks for scrypt work factor {found}, allowed is {limit}: encrypt the key anew with `relayer keys add`"
+    )]
     Work {
         /// The file.
         file: PathBuf,
@@ -72,7 +76,9 @@ pub enum KeyError {
         want: u32,
     },
     /// The system refuses.
-    #[error("can't use {file}: {detail}; let the relayer's user read and write it, or set `[store] dir` to another directory")]
+    #[error(
+        "can't use {file}: {detail}; let the relayer's user read and write it, or set `[store] dir` to another directory"
+    )]
     Access {
         /// The file or directory.
         file: PathBuf,
@@ -106,7 +112,9 @@ pub enum KeyError {
         limit: usize,
     },
     /// The keyring does not work.
-    #[error("the keyring of the operating system can't be used for {key} ({detail}): use `source = \"keystore\"` or `\"env\"`")]
+    #[error(
+        "the keyring of the operating system can't be used for {key} ({detail}): use `source = \"keystore\"` or `\"env\"`"
+    )]
     Keyring {
         /// Chain and name.
         key: String,

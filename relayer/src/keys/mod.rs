@@ -18,7 +18,6 @@
 //! use relayer::keys::Keystore;
 //! use relayer_core::id::ChainId;
 //! let keystore = Keystore::new(dir.path().join("keys"));
-//! # let keystore = keystore.weak();
 //! let chain = ChainId::new("sim-a-1").unwrap();
 //! keystore.add(&chain, "main", &"abandon ability able".to_owned().into(), "correct horse".to_owned().into()).unwrap();
 //! let secret = keystore.load(&chain, "main", "correct horse".to_owned().into()).unwrap();
@@ -56,7 +55,8 @@ pub fn secret(
             keystore.check(chain, name)?;
             let passphrase = match passphrase_env {
                 Some(variable) => from_env(variable.as_str())?,
-                None => ask(name).map_err(|e| KeyError::NoPassphrase { key: format!("{chain}/{name}"), detail: e.to_string() })?,
+                None => ask(name)
+                    .map_err(|e| KeyError::NoPassphrase { key: format!("{chain}/{name}"), detail: e.to_string() })?,
             };
             keystore.load(chain, name, passphrase)
         }
@@ -68,7 +68,9 @@ pub fn from_env(variable: &str) -> Result<SecretString, KeyError> {
     let found = match std::env::var(variable) {
         Ok(text) => SecretString::from(text),
         Err(std::env::VarError::NotPresent) => return Err(KeyError::NoVariable { variable: variable.to_owned() }),
-        Err(std::env::VarError::NotUnicode(_)) => return Err(KeyError::NotText { place: format!("variable {variable}") }),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            return Err(KeyError::NotText { place: format!("variable {variable}") });
+        }
     };
     checked(&SecretString::from(found.expose_secret().trim()), &format!("variable {variable}"))
 }
@@ -77,7 +79,9 @@ fn checked(secret: &SecretString, place: &str) -> Result<SecretString, KeyError>
     let bytes = secret.expose_secret().len();
     match bytes {
         0 => Err(KeyError::Empty { place: place.to_owned() }),
-        _ if bytes > limits::SECRET_BYTES => Err(KeyError::TooLong { place: place.to_owned(), limit: limits::SECRET_BYTES }),
+        _ if bytes > limits::SECRET_BYTES => {
+            Err(KeyError::TooLong { place: place.to_owned(), limit: limits::SECRET_BYTES })
+        }
         _ => Ok(secret.clone()),
     }
 }

@@ -75,7 +75,11 @@ pub fn init(format: Format, filter: &str) -> Result<LogHandle, LogError> {
     Ok(handle)
 }
 
-fn subscriber<W>(format: Format, filter: &str, writer: W) -> Result<(impl Subscriber + Send + Sync, LogHandle), LogError>
+fn subscriber<W>(
+    format: Format,
+    filter: &str,
+    writer: W,
+) -> Result<(impl Subscriber + Send + Sync, LogHandle), LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -120,7 +124,9 @@ impl<W: Write> Write for EscapedLine<W> {
         let (line, end) = text.strip_suffix('\n').map_or((text.as_ref(), ""), |line| (line, "\n"));
         let mut safe = String::with_capacity(event.len());
         for c in line.chars() {
-            if !(c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
+            if !(c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+            {
                 safe.push(c);
             } else if self.format == Format::Json {
                 safe.push_str(&format!("\\u{:04x}", u32::from(c)));

@@ -75,8 +75,7 @@ pub enum Stage {
 
 impl Stage {
     /// All, in their order.
-    pub const ALL: [Self; 6] =
-        [Self::Observe, Self::Prove, Self::Verify, Self::Limit, Self::Submit, Self::Confirm];
+    pub const ALL: [Self; 6] = [Self::Observe, Self::Prove, Self::Verify, Self::Limit, Self::Submit, Self::Confirm];
     /// The label value and the span's name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -207,19 +206,44 @@ impl Metrics {
                 ends,
                 &BLOCK_BUCKETS,
             )?,
-            stage_latency: m.histogram("relay_stage_latency_ms", "Time a packet spent in a stage, ms.", &["stage"], &BLOCK_BUCKETS)?,
+            stage_latency: m.histogram(
+                "relay_stage_latency_ms",
+                "Time a packet spent in a stage, ms.",
+                &["stage"],
+                &BLOCK_BUCKETS,
+            )?,
             backlog: m.int_gauges("relay_backlog_packets", "Packets that have not ended.", channel)?,
-            backlog_age: m.gauges("relay_backlog_oldest_age_seconds", "Age of the oldest packet that has not ended.", channel)?,
+            backlog_age: m.gauges(
+                "relay_backlog_oldest_age_seconds",
+                "Age of the oldest packet that has not ended.",
+                channel,
+            )?,
             packets: m.counters(
                 "relay_packets_total",
                 "Packets by how they ended.",
                 &["source_chain", "target_chain", "channel", "outcome", "reason"],
             )?,
-            client_expiry: m.gauges("relay_client_expiry_seconds", "Time until the client expires.", &["chain", "client"])?,
-            trusting_period: m.gauges("relay_client_trusting_period_seconds", "The client's trusting period.", &["chain", "client"])?,
+            client_expiry: m.gauges(
+                "relay_client_expiry_seconds",
+                "Time until the client expires.",
+                &["chain", "client"],
+            )?,
+            trusting_period: m.gauges(
+                "relay_client_trusting_period_seconds",
+                "The client's trusting period.",
+                &["chain", "client"],
+            )?,
             chain_height: m.int_gauges("relay_chain_height", "Newest finalized height.", &["chain", "endpoint"])?,
-            chain_lag: m.gauges("relay_chain_lag_seconds", "Age of the newest finalized block.", &["chain", "endpoint"])?,
-            wallet_balance: m.gauges("relay_wallet_balance", "Balance of the fee denomination.", &["chain", "account", "denom"])?,
+            chain_lag: m.gauges(
+                "relay_chain_lag_seconds",
+                "Age of the newest finalized block.",
+                &["chain", "endpoint"],
+            )?,
+            wallet_balance: m.gauges(
+                "relay_wallet_balance",
+                "Balance of the fee denomination.",
+                &["chain", "account", "denom"],
+            )?,
             rpc_requests: m.counters(
                 "relay_rpc_requests_total",
                 "Requests to nodes; a batch counts as one.",
@@ -235,19 +259,38 @@ impl Metrics {
                 &["chain", "kind", "result"],
             )?,
             gas: m.counters("relay_gas_total", "Gas limits asked for and gas used.", &["chain", "sort"])?,
-            resyncs: m.counters("relay_account_sequence_resyncs_total", "Times an account sequence had to be read anew.", &["chain"])?,
-            verifier_latency: m.histogram("relay_verifier_latency_ms", "Time of one verification, ms.", &["protocol"], &VERIFY_BUCKETS)?,
+            resyncs: m.counters(
+                "relay_account_sequence_resyncs_total",
+                "Times an account sequence had to be read anew.",
+                &["chain"],
+            )?,
+            verifier_latency: m.histogram(
+                "relay_verifier_latency_ms",
+                "Time of one verification, ms.",
+                &["protocol"],
+                &VERIFY_BUCKETS,
+            )?,
             verifier_queue: m.int_gauges("relay_verifier_queue", "Verifications waiting or running.", &["protocol"])?,
-            verifier_panics: m.counters("relay_verifier_panics_total", "Verifications that panicked: a defect, and a refusal.", &["protocol"])?,
+            verifier_panics: m.counters(
+                "relay_verifier_panics_total",
+                "Verifications that panicked: a defect, and a refusal.",
+                &["protocol"],
+            )?,
             verification_failures: m.counters(
                 "relay_verification_failures_total",
                 "Headers, proofs and events that did not verify; nothing was broadcast for them.",
                 &["chain", "reason"],
             )?,
             journal_bytes: m.keep(IntGauge::new("relay_journal_bytes", "Size of the journal and its log.")?)?,
-            journal_failures: m.keep(IntGauge::new("relay_journal_failures", "Journal writes that failed since the start.")?)?,
-            journal_degraded: m.int_gauges("relay_journal_degraded", "1 while the journal can't write.", &["reason"])?,
-            spans_dropped: m.counter("relay_trace_spans_dropped_total", "Spans dropped because the exporter is away or slow.")?,
+            journal_failures: m
+                .keep(IntGauge::new("relay_journal_failures", "Journal writes that failed since the start.")?)?,
+            journal_degraded: m.int_gauges(
+                "relay_journal_degraded",
+                "1 while the journal can't write.",
+                &["reason"],
+            )?,
+            spans_dropped: m
+                .counter("relay_trace_spans_dropped_total", "Spans dropped because the exporter is away or slow.")?,
             spans_exported: m.counter("relay_trace_spans_exported_total", "Spans the collector took.")?,
             uptime_start: m.keep(Gauge::new("relayer_start_time_seconds", "Unix time of the start.")?)?,
             channels: Values::listed(limits::LABEL_CHANNELS),
@@ -288,7 +331,8 @@ impl Metrics {
         self.stage_latency.with_label_values(&[stage.name()]).observe(ms);
     }
 
-    /// The backlogs of one path as they are now. Unlisted channels of a chain are added up in one series.
+    /// All backlogs of all paths as they are now; one that is not named is shown no more. Unlisted channels of a chain are added up in
+    /// one series. Meant to be called just before [`Metrics::encode`].
     pub fn backlogs(&self, all: &[Backlog<'_>]) {
         let mut sums = std::collections::BTreeMap::<(&str, &str, String), (u64, f64)>::new();
         for b in all {
@@ -297,6 +341,8 @@ impl Metrics {
             let sum = sums.entry(key).or_default();
             *sum = (sum.0.saturating_add(b.packets), sum.1.max(b.oldest_age_s));
         }
+        self.backlog.reset();
+        self.backlog_age.reset();
         for ((path, chain, channel), (packets, age)) in sums {
             let labels = [path, chain, channel.as_str()];
             self.backlog.with_label_values(&labels).set(i64::try_from(packets).unwrap_or(i64::MAX));
@@ -305,7 +351,14 @@ impl Metrics {
     }
 
     /// A packet ended: `outcome` as `acked`, `timed_out`, `failed`; a stable `reason`, or empty.
-    pub fn packet_ended(&self, source_chain: &str, target_chain: &str, source: &PortChannel, outcome: &str, reason: &str) {
+    pub fn packet_ended(
+        &self,
+        source_chain: &str,
+        target_chain: &str,
+        source: &PortChannel,
+        outcome: &str,
+        reason: &str,
+    ) {
         let channel = self.channel(source_chain, source);
         let (s, t) = (self.of(Label::Chain, source_chain), self.of(Label::Chain, target_chain));
         let (o, r) = (self.of(Label::Reason, outcome), self.of(Label::Reason, reason));
@@ -462,10 +515,18 @@ mod tests {
     fn unlisted_channels_share_one_backlog_with_the_sum_and_the_oldest_age() {
         let metrics = Metrics::new().unwrap();
         let ends = [end(1), end(2)];
-        let b = |i: usize, packets, oldest_age_s| Backlog { path: "a-b", source_chain: "sim-a-1", source: &ends[i], packets, oldest_age_s };
+        let b = |i: usize, packets, oldest_age_s| Backlog {
+            path: "a-b",
+            source_chain: "sim-a-1",
+            source: &ends[i],
+            packets,
+            oldest_age_s,
+        };
         metrics.backlogs(&[b(0, 3, 10.0), b(1, 4, 5.0)]);
         assert!(lines(&metrics, "relay_backlog_packets{")[0].ends_with(" 7"));
         assert!(lines(&metrics, "relay_backlog_oldest_age_seconds{")[0].ends_with(" 10"));
+        metrics.backlogs(&[]);
+        assert!(lines(&metrics, "relay_backlog").is_empty());
     }
 
     #[test]
@@ -483,7 +544,9 @@ mod tests {
         metrics.transaction_latency("sim-a-1", "sim-b-1", Status::Success, 700.0);
         let text = metrics.encode();
         for bucket in ["10", "50", "200", "500", "1000", "3000", "5000", "10000", "30000", "60000", "120000", "+Inf"] {
-            let le = format!(r#"crosschain_transaction_latency_ms_bucket{{source_chain="sim-a-1",status="success",target_chain="sim-b-1",le="{bucket}"}}"#);
+            let le = format!(
+                r#"crosschain_transaction_latency_ms_bucket{{source_chain="sim-a-1",status="success",target_chain="sim-b-1",le="{bucket}"}}"#
+            );
             assert!(text.contains(&le), "{le}\n{text}");
         }
         assert!(text.contains(r#"le="500"} 0"#) && text.contains(r#"le="1000"} 1"#));
