@@ -39,7 +39,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ibc_proto::google::protobuf::Any;
 use relayer_core::chain::{
-    Chain, ClientInfo, ClientUpdate, Draft, History, NewClient, Outcome, PastFact, Path, Pending, Proven, Signed, Verified,
+    Chain, ClientInfo, ClientUpdate, Draft, History, NewClient, Outcome, PastFact, Path, Pending, Proven, Signed,
+    Verified,
 };
 use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::{BlockFacts, Head, TxReport};
@@ -82,7 +83,8 @@ pub struct CosmosChain {
 impl CosmosChain {
     /// Sets up the chain; nothing is called yet. Without a wallet it can be read only. `cpu` runs the verification.
     pub fn new(config: CosmosConfig, wallet: Option<(Key, WalletSettings)>, cpu: Cpu) -> Result<Self, OpenError> {
-        let stream = config.rpc.endpoints.iter().find(|endpoint| !endpoint.archive).map(|endpoint| endpoint.url.clone());
+        let stream =
+            config.rpc.endpoints.iter().find(|endpoint| !endpoint.archive).map(|endpoint| endpoint.url.clone());
         let rpc = RpcClient::new(config.rpc)?;
         let wallet = match wallet {
             Some((key, settings)) => Some(Wallet::new(rpc.clone(), config.id.clone(), key, settings)?),
@@ -197,7 +199,12 @@ impl Chain for CosmosChain {
         self.light.anchor(self.number(height)?, consensus_state).await
     }
 
-    async fn client_message(&self, client_state: &Any, trusted: Height, target: Height) -> Result<ClientUpdate, ChainError> {
+    async fn client_message(
+        &self,
+        client_state: &Any,
+        trusted: Height,
+        target: Height,
+    ) -> Result<ClientUpdate, ChainError> {
         client::update(&self.node, &self.light, client_state, trusted, target).await
     }
 
