@@ -356,6 +356,11 @@ impl LaneTask {
             let sequence = AccountSequence(first.0.saturating_add(ahead));
             match self.chain().prepare(&draft, sequence).await {
                 Ok(signed) => batch.push((waiting, draft, signed)),
+                // Simulated ahead of a client update that stands in a transaction of this batch: once that is sent, it is tried again.
+                Err(TxFailure::ClientBehind) if !batch.is_empty() => {
+                    self.waiting.push_front(waiting);
+                    break;
+                }
                 Err(failure) => {
                     self.not_prepared(waiting, failure);
                     break;
@@ -437,11 +442,13 @@ impl LaneTask {
             tracing::warn!(tx_hash = %signed.hash, "outcome not recorded: {e}");
         }
         waiting.signatures = waiting.signatures.saturating_add(1);
-        let anew = matches!(failure, TxFailure::SequenceMismatch { .. } | TxFailure::OutOfGas { .. });
+        // A block between two broadcasts resets what the node checks against: the update it has not included counts again a moment later.
+        let behind = failure == TxFailure::ClientBehind;
+        let anew = behind || matches!(failure, TxFailure::SequenceMismatch { .. } | TxFailure::OutOfGas { .. });
         if anew && waiting.signatures < limits::LANE_SIGNATURES {
             tracing::debug!(chain = %self.chain().id(), reason = failure.label(), "signed anew: {failure}");
             waiting.simulate = matches!(failure, TxFailure::OutOfGas { .. });
-            if waiting.signatures > 2 || !self.orphans.is_empty() {
+            if behind || waiting.signatures > 2 || !self.orphans.is_empty() {
                 self.later(300);
             }
             return Some(waiting);
@@ -457,7 +464,8 @@ impl LaneTask {
     fn not_prepared(&mut self, mut waiting: Waiting, failure: TxFailure) {
         self.lane.refused(&failure);
         waiting.signatures = waiting.signatures.saturating_add(1);
-        if matches!(failure, TxFailure::SequenceMismatch { .. }) && waiting.signatures < limits::LANE_SIGNATURES {
+        let anew = matches!(failure, TxFailure::SequenceMismatch { .. } | TxFailure::ClientBehind);
+        if anew && waiting.signatures < limits::LANE_SIGNATURES {
             self.later(100);
             self.waiting.push_front(waiting);
             return;

@@ -210,6 +210,9 @@ pub enum TxFailure {
         /// The log.
         detail: Detail,
     },
+    /// The client does not hold the proofs' height: the update that should have come first did not.
+    #[error("the client has not been updated to the proofs' height")]
+    ClientBehind,
     /// It can't be included any more: its timeout height has passed.
     #[error("not included before its timeout height")]
     Expired,
@@ -224,6 +227,7 @@ impl TxFailure {
         match self {
             Self::SequenceMismatch { .. } | Self::AlreadyKnown | Self::Expired => Remedy::Retry { after_ms: 0 },
             Self::OutOfGas { .. } => Remedy::Retry { after_ms: 0 },
+            Self::ClientBehind => Remedy::Retry { after_ms: 300 },
             Self::MempoolFull => Remedy::Retry { after_ms: 1_000 },
             Self::Redundant => Remedy::Refresh,
             Self::TooLarge | Self::Message { .. } => Remedy::Drop,
@@ -245,6 +249,7 @@ impl TxFailure {
             Self::TooLarge => "tx_too_large",
             Self::NoAccount => "no_account",
             Self::Message { .. } => "message_failed",
+            Self::ClientBehind => "client_behind",
             Self::Expired => "tx_expired",
             Self::Chain(e) => e.label(),
         }

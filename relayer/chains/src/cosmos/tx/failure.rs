@@ -156,6 +156,10 @@ fn setup(chain: &ChainId, what: &'static str, log: &str) -> TxFailure {
 }
 
 fn message(index: Option<usize>, code: u32, codespace: &str, log: &str) -> TxFailure {
+    // ibc-go's proof verification, when the transaction that updates the client is not (or no longer) before this one.
+    if log.contains("client state height < proof height") {
+        return TxFailure::ClientBehind;
+    }
     TxFailure::Message { index, code, codespace: Detail::new(codespace), detail: Detail::new(log) }
 }
 
@@ -205,6 +209,18 @@ mod tests {
     }
 
     // Texts recorded from ibc-go v10.7.0, SDK 0.53.4, CometBFT 0.38.17.
+
+    #[test]
+    fn a_client_without_the_proofs_height_is_no_fault_of_a_message() {
+        let log = "receive packet verification failed: couldn't verify counterparty packet commitment: failed packet commitment \
+                   verification for client (07-tendermint-0): client state height < proof height ({1 1042} < {1 1053}), please ensure \
+                   the client has been updated: invalid height";
+        assert_eq!(checked(9, "ibc", log), Some(TxFailure::ClientBehind));
+        let indexed = format!(
+            "rpc error: code = Unknown desc = failed to execute message; message index: 0: {log} with gas used: '7'"
+        );
+        assert_eq!(simulated(&indexed), TxFailure::ClientBehind);
+    }
 
     #[test]
     fn checktx_and_block_results_become_codes() {
