@@ -191,3 +191,7 @@ async fn scan(node: &Node, wanted: &mut Wanted<'_>, caps: Caps, newest: u64) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod history_tests;
