@@ -121,10 +121,10 @@ impl Notices {
             Notice::Ended { key, sent, phase, at, reason } => {
                 let (source, target) = self.chains(key.from);
                 let latency = sent.zip(at).map(|(s, e)| ms(s, e));
-                let (n, status) = match phase {
-                    Phase::Acked => (0, "success"),
-                    Phase::TimedOut => (1, "timeout"),
-                    _ => (2, reason.unwrap_or("failed")),
+                let (n, outcome, status) = match phase {
+                    Phase::Acked => (0, "acked", "success"),
+                    Phase::TimedOut => (1, "timed_out", "timeout"),
+                    _ => (2, "failed", reason.unwrap_or("failed")),
                 };
                 self.ended[n] += 1;
                 self.path.stages.end(&key, status, unix_ns());
@@ -139,7 +139,7 @@ impl Notices {
                     }
                     _ => {}
                 }
-                metrics.packet_ended(&source, &target, &key.source, phase.name(), reason.unwrap_or(""));
+                metrics.packet_ended(&source, &target, &key.source, outcome, reason.unwrap_or(""));
                 if let Some(reason) = reason {
                     tracing::warn!(path = %self.path.spec.name, packet = %key, reason, "packet refused for good");
                 } else {

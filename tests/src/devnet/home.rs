@@ -96,8 +96,10 @@ fn node_settings(spec: &ChainSpec) -> Vec<(&'static str, Setting)> {
 fn app_settings(spec: &ChainSpec) -> Vec<(&'static str, Setting)> {
     vec![
         ("minimum-gas-prices", spec.min_gas_prices.clone().into()),
-        // Every query goes through the node's JSON-RPC, so these servers would only take ports.
-        ("grpc.enable", false.into()),
+        // Every query goes through the node's JSON-RPC. The gRPC server is on only because the node knows the service
+        // that simulates transactions just then; nobody asks at its port.
+        ("grpc.enable", true.into()),
+        ("grpc.address", "127.0.0.1:0".into()),
         ("grpc-web.enable", false.into()),
         ("api.enable", false.into()),
         // Old heights stay provable.
