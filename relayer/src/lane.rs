@@ -136,7 +136,10 @@ impl LaneTask {
         }
         let mut heads = self.follower.heads();
         loop {
-            self.work().await;
+            // When stopping, what is in flight is still waited for, and nothing new is sent.
+            if !stop.is_cancelled() {
+                self.work().await;
+            }
             let room = self.waiting.len() < limits::LANE_QUEUE;
             let wait = self.not_before.filter(|_| !self.waiting.is_empty());
             tokio::select! {

@@ -10,12 +10,10 @@ use std::time::Duration;
 use light_clients::{TendermintClient, Verifier};
 use miette::Diagnostic;
 use relayer_chains::cosmos::CosmosChain;
-use relayer_config::settings::{self, Settings};
+use relayer_config::settings::Settings;
 use relayer_core::chain::Chain;
-use relayer_core::engine::{ChannelPair, Policy};
-use relayer_core::filter::Filter;
-use relayer_core::id::{ChainId, Sequence};
-use relayer_core::packet::{PortChannel, Side};
+use relayer_core::id::ChainId;
+use relayer_core::packet::Side;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -26,7 +24,8 @@ use crate::follow::Follower;
 use crate::lane::{self, LaneHandle};
 use crate::open::Opener;
 use crate::program::Program;
-use crate::path::{Command, EndIds, Path, PathSpec, Shared};
+use crate::spec;
+use crate::path::{Command, Path, Shared};
 
 /// Why nothing can be relayed at all.
 #[derive(Debug, Error, Diagnostic)]
@@ -61,63 +60,6 @@ pub struct Relayer {
     stop_lanes: CancellationToken,
 }
 
-/// Why a path of the configuration is left out.
-fn spec(path: &settings::Path, clear_on_start: bool, refresh: (u64, u64)) -> Result<PathSpec, String> {
-    let end = |end: &settings::End| match (&end.client, &end.connection) {
-        (Some(client), Some(connection)) => Ok(EndIds { client: client.clone(), connection: connection.clone() }),
-        _ => Err(format!("path `{}` has no client or connection on `{}` yet", path.name, end.chain)),
-    };
-    let mut channels = Vec::new();
-    for channel in &path.channels {
-        let end = |e: &settings::ChannelEnd| match &e.channel {
-            Some(channel) => Ok(PortChannel { port: e.port.clone(), channel: channel.clone() }),
-            None => Err(format!("path `{}` has a channel on port `{}` without an id yet", path.name, e.port)),
-        };
-        if channel.order == settings::Order::Ordered {
-            return Err(format!("path `{}`: ordered channels are not relayed by this version", path.name));
-        }
-        channels.push(ChannelPair { a: end(&channel.a)?, b: end(&channel.b)? });
-    }
-    if channels.is_empty() {
-        return Err(format!("path `{}` has no channel", path.name));
-    }
-    let filter = |direction: &settings::Filter, excluded: &dyn Fn(&settings::Channel) -> (PortChannel, Vec<u64>)| Filter {
-        allow: direction.allow.iter().map(ToString::to_string).collect(),
-        deny: direction.deny.iter().map(ToString::to_string).collect(),
-        max_memo_bytes: path.max_memo_bytes,
-        max_receiver_bytes: path.max_receiver_bytes,
-        excluded: path
-            .channels
-            .iter()
-            .filter(|c| c.a.channel.is_some() && c.b.channel.is_some())
-            .map(excluded)
-            .flat_map(|(end, sequences)| sequences.into_iter().map(move |s| (end.clone(), Sequence(s))))
-            .collect(),
-    };
-    let end_of = |e: &settings::ChannelEnd| {
-        e.channel.clone().map(|channel| PortChannel { port: e.port.clone(), channel })
-    };
-    let none = |e: Option<PortChannel>, pairs: &[ChannelPair]| e.unwrap_or_else(|| pairs[0].a.clone());
-    let from_a = |c: &settings::Channel| (none(end_of(&c.a), &channels), c.excluded.a_to_b.iter().copied().collect());
-    let from_b = |c: &settings::Channel| (none(end_of(&c.b), &channels), c.excluded.b_to_a.iter().copied().collect());
-    let policy = Policy {
-        batch_messages: path.batch.messages,
-        batch_bytes: path.batch.bytes,
-        linger_ns: u64::try_from(path.batch.linger.as_nanos()).unwrap_or(u64::MAX),
-        refresh,
-        filters: [filter(&path.filter.a_to_b, &from_a), filter(&path.filter.b_to_a, &from_b)],
-        ..Policy::default()
-    };
-    Ok(PathSpec {
-        name: path.name.as_str().into(),
-        ends: [end(&path.a)?, end(&path.b)?],
-        policy,
-        clear_on_start: path.clear.on_start || clear_on_start,
-        clear_interval: path.clear.interval,
-        channels,
-    })
-}
-
 impl Relayer {
     /// Brings up every enabled path with ids (or only `only`) and the chains they use.
     pub async fn start(
@@ -144,21 +86,15 @@ impl Relayer {
                 tracing::info!(path = %path.name, "path is not enabled");
                 continue;
             }
-            // The share of a trusting period is a property of the tracked chain; the stricter of the two serves both.
-            let refresh = [&path.a, &path.b]
-                .iter()
-                .filter_map(|e| settings.chain(&e.chain))
-                .map(|c| (c.client.refresh_fraction.numerator, c.client.refresh_fraction.denominator))
-                .min_by(|(an, ad), (bn, bd)| (u128::from(*an) * u128::from(*bd)).cmp(&(u128::from(*bn) * u128::from(*ad))))
-                .unwrap_or((1, 3));
-            let spec = match spec(path, only.is_some(), refresh) {
+            let mut spec = match spec::of(settings, path) {
                 Ok(spec) => spec,
                 Err(why) => {
                     tracing::warn!(path = %path.name, "left out: {why}");
-                    left_out.push(why);
+                    left_out.push(why.to_string());
                     continue;
                 }
             };
+            spec.clear_on_start |= only.is_some();
             for id in [&path.a.chain, &path.b.chain] {
                 if !relayer.chains.contains_key(id) {
                     let chain = opener.open(settings, id).await?;
