@@ -28,6 +28,7 @@ impl Program {
     /// Opens the journal (one relayer per store) and starts the threads.
     pub fn open(settings: &Settings) -> miette::Result<Self> {
         let metrics = Arc::new(Metrics::new().into_diagnostic()?);
+        metrics.started(crate::path::unix_ns() as f64 / 1e9);
         let opened = Journal::open(Path::new(&settings.store.dir)).into_diagnostic()?;
         if opened.recovered {
             tracing::warn!("the journal was damaged and has been set aside; open packets are read from the chains");

@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 use crate::follow::Follower;
 use crate::lane::{self, LaneHandle};
 use crate::open::Opener;
+use crate::path::{Command, Path, Shared};
 use crate::program::Program;
 use crate::spec;
-use crate::path::{Command, Path, Shared};
 
 /// Why nothing can be relayed at all.
 #[derive(Debug, Error, Diagnostic)]
@@ -122,6 +122,11 @@ impl Relayer {
                 metrics: program.metrics.clone(),
                 tracer: program.tracer.clone(),
             };
+            for pair in &spec.channels {
+                for side in Side::BOTH {
+                    program.metrics.allow_channel(pick(side).as_str(), pair.end(side));
+                }
+            }
             let path = Path::new(spec, shared);
             let (command, commands) = mpsc::channel(8);
             relayer.tasks.spawn(named("path", path.clone().run(commands, stop.clone())));

@@ -17,6 +17,7 @@ use crate::admin::{
 use crate::path::Path;
 use crate::program::Program;
 use crate::start::Relayer;
+use crate::telemetry::metrics::Backlog;
 
 /// Between two snapshots.
 const EVERY: Duration = Duration::from_millis(500);
@@ -90,6 +91,7 @@ impl Gatherer {
         let mut reasons = Vec::new();
         let chains = self.chains.iter().map(|c| self.chain(c, &mut reasons)).collect();
         let paths = self.paths.iter().map(|p| path(p, &mut reasons)).collect();
+        self.backlogs();
         let journal = self.program.journal.status();
         self.program.metrics.journal(&journal);
         if let Some(error) = &journal.degraded {
@@ -107,6 +109,39 @@ impl Gatherer {
             limits: self.chains.iter().flat_map(limits).collect(),
             journal: JournalHealth { bytes: journal.bytes, degraded: journal.degraded.map(|e| e.to_string()) },
         }
+    }
+
+    /// All channels' backlogs at once: one that is not named leaves the metrics.
+    fn backlogs(&self) {
+        let now = unix_ms();
+        let mut rows = Vec::new();
+        for path in &self.paths {
+            for channel in path.status().channels {
+                for side in Side::BOTH {
+                    let b = &channel.backlog[side.index()];
+                    let age_ms = b.oldest.map_or(0, |t| now.saturating_sub(t.0 / 1_000_000));
+                    let source = channel.pair.end(side).clone();
+                    rows.push((
+                        path.clone(),
+                        side,
+                        source,
+                        (b.unreceived + b.unacknowledged) as u64,
+                        age_ms as f64 / 1e3,
+                    ));
+                }
+            }
+        }
+        let rows: Vec<Backlog<'_>> = rows
+            .iter()
+            .map(|(path, side, source, packets, oldest_age_s)| Backlog {
+                path: path.name(),
+                source_chain: path.chain(*side).id().as_str(),
+                source,
+                packets: *packets,
+                oldest_age_s: *oldest_age_s,
+            })
+            .collect();
+        self.program.metrics.backlogs(&rows);
     }
 
     fn chain(&self, watched: &Watched, reasons: &mut Vec<String>) -> ChainStatus {

@@ -139,7 +139,8 @@ impl Path {
         let path = StorePath::ConsensusState(self.spec.ends[side.index()].client.clone(), height);
         let found = chain.query(&[path], None, false).await?.into_iter().next().and_then(|p| p.value);
         let value = found.ok_or_else(|| ChainError::new(chain.id(), ChainErrorKind::NotFound, "consensus state"))?;
-        let state = any(&value).ok_or_else(|| ChainError::new(chain.id(), ChainErrorKind::Malformed, "consensus state"))?;
+        let state =
+            any(&value).ok_or_else(|| ChainError::new(chain.id(), ChainErrorKind::Malformed, "consensus state"))?;
         cache.learn(height, state.clone());
         Ok(state)
     }

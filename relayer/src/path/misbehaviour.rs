@@ -52,8 +52,12 @@ impl Path {
                     Request { path, kind: AttemptKind::Client, messages, packets: Vec::new(), trimmed: false, reply };
                 if self.shared.lanes[side.index()].send(request).await.is_ok() {
                     match told.await {
-                        Ok(Reply::Committed { hash, .. }) => tracing::error!(path = %self.spec.name, tx_hash = %hash, "misbehaviour submitted"),
-                        Ok(Reply::Failed(e)) => tracing::error!(path = %self.spec.name, "misbehaviour not accepted: {e}"),
+                        Ok(Reply::Committed { hash, .. }) => {
+                            tracing::error!(path = %self.spec.name, tx_hash = %hash, "misbehaviour submitted")
+                        }
+                        Ok(Reply::Failed(e)) => {
+                            tracing::error!(path = %self.spec.name, "misbehaviour not accepted: {e}")
+                        }
                         Err(_) => {}
                     }
                 }

@@ -27,7 +27,7 @@ use light_clients::Verifier;
 use relayer_core::chain::Chain;
 use relayer_core::engine::{ChannelPair, Effect, Engine, Input, Policy};
 use relayer_core::error::ChainError;
-use relayer_core::id::{ClientId, ConnectionId, Height, Timestamp};
+use relayer_core::id::{ClientId, ConnectionId, Height};
 use relayer_core::packet::Side;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ use crate::follow::{Follower, pause};
 use crate::journal::Journal;
 use crate::lane::LaneHandle;
 use crate::limits;
-use crate::telemetry::metrics::{Backlog, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 use crate::verify::Pool;
 
@@ -216,13 +216,23 @@ impl Path {
         self.relay(start, &mut commands, stop).await;
     }
 
-    async fn relay(self: &Arc<Self>, start: setup::Start, commands: &mut mpsc::Receiver<Command>, stop: CancellationToken) {
+    async fn relay(
+        self: &Arc<Self>,
+        start: setup::Start,
+        commands: &mut mpsc::Receiver<Command>,
+        stop: CancellationToken,
+    ) {
         let (events, mut inbox) = mpsc::channel::<Event>(limits::PATH_QUEUE);
         let tasks = TaskTracker::new();
         let halt = stop.child_token();
         let submitters = Side::BOTH.map(|side| {
             let (to, queue) = mpsc::channel(limits::SUBMIT_QUEUE);
-            tasks.spawn(halt.clone().run_until_cancelled_owned(self.clone().submitter(side, queue, events.clone(), tasks.clone())));
+            tasks.spawn(halt.clone().run_until_cancelled_owned(self.clone().submitter(
+                side,
+                queue,
+                events.clone(),
+                tasks.clone(),
+            )));
             to
         });
         let mut engine = Engine::new(self.spec.policy.clone(), self.spec.channels.clone());
@@ -264,7 +274,9 @@ impl Path {
             for side in Side::BOTH {
                 let to = &submitters[side.index()];
                 while let Some(job) = held[side.index()].pop_front() {
-                    if let Err(mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job)) = to.try_send(job) {
+                    if let Err(mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job)) =
+                        to.try_send(job)
+                    {
                         held[side.index()].push_front(job);
                         break;
                     }
@@ -320,10 +332,15 @@ impl Path {
             Event::Gap => scans.wanted(),
             Event::Pending(found) => {
                 let open: BTreeSet<_> = found.open.iter().copied().collect();
-                let input =
-                    Input::Commitments { side: found.side, source: found.pair.end(found.side).clone(), at: found.at, open };
+                let input = Input::Commitments {
+                    side: found.side,
+                    source: found.pair.end(found.side).clone(),
+                    at: found.at,
+                    open,
+                };
                 engine.handle(now, input);
-                let unknown = |s: &relayer_core::id::Sequence| !engine.knows(found.side, found.pair.end(found.side), *s);
+                let unknown =
+                    |s: &relayer_core::id::Sequence| !engine.knows(found.side, found.pair.end(found.side), *s);
                 let wanted = scan::Wanted {
                     sent: found.unreceived.iter().copied().filter(unknown).collect(),
                     acks: found.acknowledged.iter().copied().filter(unknown).collect(),
@@ -379,27 +396,10 @@ impl Path {
     fn publish(&self, engine: &Engine, notices: &notice::Notices, scans: &scan::Scans) {
         let mut backlog = engine.backlog();
         let mut channels = Vec::new();
-        let mut counts = Vec::new();
         for (pair, n) in engine.channels().iter().zip(0u16..) {
             let open = Side::BOTH.map(|side| backlog.remove(&(side, n)).unwrap_or_default());
-            for side in Side::BOTH {
-                let time = engine.seen(side).map_or(Timestamp(0), |s| s.time);
-                let b = &open[side.index()];
-                counts.push((side, pair.end(side).clone(), b.unreceived + b.unacknowledged, b.oldest.map_or(0, |t| time.since(t))));
-            }
             channels.push(ChannelStatus { pair: pair.clone(), backlog: open });
         }
-        let backlogs: Vec<Backlog<'_>> = counts
-            .iter()
-            .map(|(side, source, packets, age_ns)| Backlog {
-                path: &self.spec.name,
-                source_chain: self.chain(*side).id().as_str(),
-                source,
-                packets: *packets as u64,
-                oldest_age_s: *age_ns as f64 / 1e9,
-            })
-            .collect();
-        self.shared.metrics.backlogs(&backlogs);
         let clients = Side::BOTH.map(|side| {
             let tracked = engine.seen(side.other())?.time;
             let view = ClientView::of(engine.client(side)?, tracked);
@@ -410,7 +410,8 @@ impl Path {
             Some(view)
         });
         let packets = engine.packets(false, 1_000);
-        let (latencies, trouble, open, scanned) = (notices.latencies(), notices.trouble(), engine.open(), scans.finished());
+        let (latencies, trouble, open, scanned) =
+            (notices.latencies(), notices.trouble(), engine.open(), scans.finished());
         let (in_flight, ended) = (engine.in_flight(), notices.ended());
         self.with_status(|s| {
             s.clients = clients;

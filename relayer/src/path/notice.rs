@@ -208,7 +208,14 @@ impl Notices {
         reason: Option<&'static str>,
     ) {
         let time = |at: Option<At>| at.map(|a| a.time);
-        self.news.push(PacketNews { key, phase, sent: time(sent), received: time(received), ended: time(ended), reason });
+        self.news.push(PacketNews {
+            key,
+            phase,
+            sent: time(sent),
+            received: time(received),
+            ended: time(ended),
+            reason,
+        });
     }
 
     /// Writes what has come together.

@@ -109,7 +109,11 @@ impl Path {
         let checked = self.shared.pool.run("tendermint", cost, &affinity, check).await;
         self.stage(names, Stage::Verify, side, unix_ns(), &SpanDetails::default());
         checked.map_err(|e| {
-            ChainError::new(chain.id(), relayer_core::error::ChainErrorKind::Setup("verification stopped"), e.to_string())
+            ChainError::new(
+                chain.id(),
+                relayer_core::error::ChainErrorKind::Setup("verification stopped"),
+                e.to_string(),
+            )
         })
     }
 }
@@ -126,8 +130,7 @@ impl Against {
         if proven.proof_height != self.height {
             return lie("wrong_height");
         }
-        if let Err(reason) =
-            self.verifier.membership(&self.client_state, &self.consensus, &proven.proof, &path, value)
+        if let Err(reason) = self.verifier.membership(&self.client_state, &self.consensus, &proven.proof, &path, value)
         {
             return lie(reason.label());
         }

@@ -136,9 +136,10 @@ impl Path {
 
     /// Fetches the data of packets found in state.
     pub(super) async fn past(self: Arc<Self>, wanted: Wanted, events: mpsc::Sender<Event>) {
-        let sent = wanted.sent.chunks(limits::SCAN_SEQUENCES).map(|s| {
-            (wanted.side, History::Sent(wanted.pair.end(wanted.side).clone(), s.to_vec()))
-        });
+        let sent = wanted
+            .sent
+            .chunks(limits::SCAN_SEQUENCES)
+            .map(|s| (wanted.side, History::Sent(wanted.pair.end(wanted.side).clone(), s.to_vec())));
         let other = wanted.side.other();
         let acks = wanted
             .acks

@@ -29,7 +29,9 @@ pub(super) enum Problem {
     WrongClient { chain: String, client: String, tracks: String, wanted: String },
     #[error("chain {chain}: client `{client}` is frozen by misbehaviour; only governance can recover it")]
     Frozen { chain: String, client: String },
-    #[error("chain {chain}: client `{client}` has expired (no update for its trusting period); only governance can recover it")]
+    #[error(
+        "chain {chain}: client `{client}` has expired (no update for its trusting period); only governance can recover it"
+    )]
     Expired { chain: String, client: String },
     #[error("chain {chain}: {what} `{id}` {wrong}")]
     WrongEnd { chain: String, what: &'static str, id: String, wrong: String },
