@@ -5,9 +5,10 @@ use futures::future::join_all;
 use relayer_chains::cosmos::CosmosChain;
 use relayer_config::settings::{Chain as ChainSettings, Settings};
 use relayer_core::chain::Chain;
+use relayer_core::error::ChainErrorKind;
 use serde_json::json;
 
-use super::error::CliError;
+use super::error::{CliError, chain_remedy};
 use super::inspect::{Finding, Level};
 use super::path::look;
 use super::progress::Progress;
@@ -126,20 +127,19 @@ async fn one(settings: &ChainSettings, chain: &CosmosChain, key: bool) -> Vec<Fi
 
 async fn wallet(settings: &ChainSettings, chain: &CosmosChain) -> Vec<Finding> {
     let about = format!("chain {}: wallet {}", settings.id, chain.signer());
-    if let Err(error) = chain.account_sequence().await {
-        let fund = format!("send {} to {} on {}", settings.gas.price.denom, chain.signer(), settings.id);
-        let mut finding = Finding::chain(about, &error);
-        finding.remedy = finding.remedy.or(Some(fund));
-        return vec![finding];
-    }
+    // A wrong prefix shows here already; an account that does not exist owns 0.
     let (balance, denom) = match chain.balance().await {
         Ok(balance) => balance,
         Err(error) => return vec![Finding::chain(about, &error)],
     };
+    let fund = format!("send {denom} to {} on {}", chain.signer(), settings.id);
+    if let Err(error) = chain.account_sequence().await {
+        let remedy = if matches!(error.kind, ChainErrorKind::Setup(_)) { Some(fund) } else { chain_remedy(&error) };
+        return vec![Finding { remedy, ..Finding::chain(about, &error) }];
+    }
     let found = format!("owns {balance}{denom}");
     let one = settings.gas.price.fee(settings.gas.default_per_message);
     let most = settings.gas.price.fee(settings.gas.max_per_tx);
-    let fund = format!("send {denom} to {} on {}", chain.signer(), settings.id);
     vec![match settings.gas.fee_granter {
         Some(_) => Finding::ok(about, found),
         None if balance < one => Finding::problem(about, format!("{found}, a message costs about {one}{denom}"), fund),

@@ -57,7 +57,7 @@ pub enum CliError {
     Chain(#[from] ChainError),
     /// A handshake stopped.
     #[error(transparent)]
-    Handshake(#[from] HandshakeFailure),
+    Handshake(#[from] Box<HandshakeFailure>),
     /// A transaction was refused or failed.
     #[error("{chain}: {does}: {failure}")]
     Tx {
@@ -68,7 +68,7 @@ pub enum CliError {
         /// What it would have done.
         does: &'static str,
         /// Why not.
-        failure: TxFailure,
+        failure: Box<TxFailure>,
     },
     /// The wallet owns nothing.
     #[error("{chain}: the wallet {signer} owns no {denom}")]
@@ -237,7 +237,8 @@ pub fn chain_remedy(error: &ChainError) -> Option<String> {
             format!("use another node for {chain}: correct or extend its `rpc`")
         }
         ChainErrorKind::NotFound => format!("correct the id; `relayer query` lists what {chain} has"),
-        ChainErrorKind::NotYet(_) | ChainErrorKind::Refused { .. } | ChainErrorKind::Setup(_) => return None,
+        ChainErrorKind::Setup(_) => format!("correct the [[chains]] entry `{chain}`"),
+        ChainErrorKind::NotYet(_) | ChainErrorKind::Refused { .. } => return None,
     })
 }
 
@@ -259,7 +260,9 @@ fn tx_remedy(chain: &ChainId, signer: &str, failure: &TxFailure) -> Option<Strin
             format!("send fewer messages at once, or raise `max_per_tx` in `gas` and `max_tx_bytes` of {chain}")
         }
         TxFailure::Chain(error) => return chain_remedy(error),
-        TxFailure::Redundant | TxFailure::AlreadyKnown | TxFailure::Message { .. } => return None,
+        TxFailure::ClientBehind => "run it again: the update was not in a block yet".to_owned(),
+        TxFailure::Message { .. } => "the chain itself refuses this; its words say what to correct".to_owned(),
+        TxFailure::Redundant | TxFailure::AlreadyKnown => return None,
     })
 }
 

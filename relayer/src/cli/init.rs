@@ -175,7 +175,10 @@ async fn from_flag(flag: &ChainFlag) -> Result<(NewChain, Option<String>), CliEr
         (Some(id), None) => (id.clone(), Some(format!("no node of {id} answered; its id and address are not checked"))),
         (_, Some(found)) => (found, None),
         (None, None) => {
-            return Err(usage("no node answered to tell its chain id", "write `id=` into `--chain`, or start the node"));
+            return Err(usage(
+                "no node answered to tell its chain id",
+                "write `id=` into `--chain`, or start the node",
+            ));
         }
     };
     let part = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -35,7 +35,9 @@ pub mod version;
 /// An IBC relayer that verifies every header and proof before it pays, and paces every call.
 #[derive(Debug, Parser)]
 #[command(name = "relayer", version, propagate_version = true, max_term_width = 110)]
-#[command(after_help = "Example:\n  relayer init --config relayer.toml\n  relayer path create my-path\n  relayer start")]
+#[command(
+    after_help = "Example:\n  relayer init --config relayer.toml\n  relayer path create my-path\n  relayer start"
+)]
 pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
@@ -148,9 +150,13 @@ impl Common {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.common.json;
+    // It is the first hook, so it is taken.
+    miette::set_hook(Box::new(|_| Box::new(handler()))).ok();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(json, &Failure { report: miette::miette!("no threads to run on: {error}"), code: 1 }),
+        Err(error) => {
+            return fail(json, &Failure { report: miette::miette!("no threads to run on: {error}"), code: 1 });
+        }
     };
     let done = runtime.block_on(run(cli));
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
@@ -158,6 +164,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(json, &failure),
     }
+}
+
+/// Lines as long as they are: broken ones would cut chain ids and addresses at their dashes.
+fn handler() -> miette::MietteHandler {
+    miette::MietteHandlerOpts::new().wrap_lines(false).build()
 }
 
 fn fail(json: bool, failure: &Failure) -> ExitCode {

@@ -41,9 +41,14 @@ pub(super) async fn send(
     does: &'static str,
     bar: &Progress,
 ) -> Result<Vec<Committed>, CliError> {
-    let fail = |failure| CliError::Tx { chain: chain.id().clone(), signer: chain.signer().to_owned(), does, failure };
+    let fail = |failure| CliError::Tx {
+        chain: chain.id().clone(),
+        signer: chain.signer().to_owned(),
+        does,
+        failure: Box::new(failure),
+    };
     let of = batches.len() as u64;
-    let mut next = chain.account_sequence().await?;
+    let mut next = chain.account_sequence().await.map_err(|error| fail(TxFailure::Chain(error)))?;
     let mut flying: Vec<(Draft, Signed)> = Vec::new();
     let mut done = Vec::new();
     let mut result = Ok(());

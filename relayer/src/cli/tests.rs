@@ -172,3 +172,24 @@ fn a_failure_ends_the_program_with_its_code() {
     let failure = Failure { report: miette::miette!(help = "do this", "that"), code: 3 };
     assert_eq!(format!("{:?}", fail(true, &failure)), format!("{:?}", ExitCode::from(3)));
 }
+
+#[test]
+fn ids_stand_whole_in_error_texts_however_long_the_line() {
+    let report = handler();
+    let chain: relayer_core::id::ChainId = "a-chain-with-a-rather-long-id-beside-its-others-4".parse().unwrap();
+    let error = error::CliError::EmptyWallet {
+        chain,
+        signer: "cosmos1r5v5srda7xfth3hn2s26txvrcrntldjumt8mhl".into(),
+        denom: "stake".into(),
+    };
+    struct Shown<'a>(&'a miette::MietteHandler, &'a error::CliError);
+    impl std::fmt::Debug for Shown<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            miette::ReportHandler::debug(self.0, self.1, f)
+        }
+    }
+    assert_eq!(
+        format!("{:?}", Shown(&report, &error)).matches("a-chain-with-a-rather-long-id-beside-its-others-4").count(),
+        2
+    );
+}

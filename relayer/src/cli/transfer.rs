@@ -195,9 +195,18 @@ impl Transfer {
         };
         let ends: Vec<_> = path.channels.iter().map(|c| channel_end(c, side)).collect();
         let Some(channel) = ends.iter().copied().find(ours).and_then(|end| end.channel.clone()) else {
-            return Err(CliError::NoId {
-                path: name.clone(),
-                what: format!("channel of port {} on {}", self.port, end(path, side).chain),
+            let chain = &end(path, side).chain;
+            let there: Vec<String> =
+                ends.iter().filter_map(|e| Some(format!("{}/{}", e.port, e.channel.clone()?))).collect();
+            return Err(match (&self.channel, there.as_slice()) {
+                (_, []) => CliError::NoId { path: name.clone(), what: format!("channel on {chain}") },
+                (channel, _) => CliError::Usage {
+                    what: match channel {
+                        Some(channel) => format!("path `{name}` has no channel {}/{channel} on {chain}", self.port),
+                        None => format!("path `{name}` has no channel of port {} on {chain}", self.port),
+                    },
+                    help: format!("its channels there are: {}", there.join(", ")),
+                },
             });
         };
         Ok(Route {

@@ -11,6 +11,7 @@ use relayer_chains::cosmos::CosmosChain;
 use relayer_config::edit::{ChannelIds, EndIds, PathIds as FileIds, write_path_ids};
 use relayer_config::settings::{self, Settings};
 use relayer_core::chain::Chain;
+use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::handshake::{Known, Pair, Wanted, WantedChannel, What};
 use relayer_core::id::ChainId;
 use relayer_core::packet::Side;
@@ -111,7 +112,7 @@ impl Create {
 }
 
 fn verifier() -> Arc<dyn Verifier> {
-    Arc::new(TendermintClient::default())
+    Arc::new(TendermintClient)
 }
 
 /// Every id is in the file already: nothing will have to be paid for, most likely.
@@ -122,13 +123,16 @@ fn complete(path: &settings::Path) -> bool {
 
 /// Fails before the first transaction when a wallet is empty: otherwise a client would stand on one chain only.
 async fn can_pay(settings: &Settings, chain: &CosmosChain) -> Result<(), CliError> {
-    chain.account_sequence().await?;
-    let free = settings.chain(chain.id()).is_none_or(|c| c.gas.price.numerator == 0 || c.gas.fee_granter.is_some());
     let (balance, denom) = chain.balance().await?;
-    if balance == 0 && !free {
-        return Err(CliError::EmptyWallet { chain: chain.id().clone(), signer: chain.signer().to_owned(), denom });
+    let empty = || CliError::EmptyWallet { chain: chain.id().clone(), signer: chain.signer().to_owned(), denom };
+    let free = settings.chain(chain.id()).is_none_or(|c| c.gas.price.numerator == 0 || c.gas.fee_granter.is_some());
+    match chain.account_sequence().await {
+        Ok(_) if balance == 0 && !free => Err(empty()),
+        Ok(_) => Ok(()),
+        // There is no account before its first coin.
+        Err(ChainError { kind: ChainErrorKind::Setup(_), .. }) if balance == 0 => Err(empty()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 fn wanted(settings: &Settings, path: &settings::Path) -> Wanted {
@@ -196,9 +200,9 @@ fn tell(links: &Links, failure: handshake::HandshakeFailure) -> CliError {
         handshake::HandshakeFailure::Tx { chain, failure, .. } => {
             let side = if *links.chains.a.id() == chain { Side::A } else { Side::B };
             let signer = links.chains.at(side).signer().to_owned();
-            CliError::Tx { chain, signer, does: "path create", failure }
+            CliError::Tx { chain, signer, does: "path create", failure: Box::new(failure) }
         }
-        other => CliError::Handshake(other),
+        other => CliError::Handshake(Box::new(other)),
     }
 }
 

@@ -62,6 +62,10 @@ pub(in crate::cli) async fn look(settings: &Settings, path: &Path) -> (Vec<Findi
         inspect::read(path, Side::B, b.as_ref(), a.as_ref())
     );
     let reached = on_a.is_ok() && on_b.is_ok();
+    if reached && untouched(path) {
+        let create = format!("run `relayer path create {}`", path.name);
+        return (vec![Finding::problem(about, "not created yet", create)], "not created");
+    }
     let mut findings = Vec::new();
     for (side, seen) in [(Side::A, on_a), (Side::B, on_b)] {
         match seen {
@@ -76,6 +80,12 @@ pub(in crate::cli) async fn look(settings: &Settings, path: &Path) -> (Vec<Findi
         (true, _) => "open",
     };
     (findings, state)
+}
+
+/// The file has no id of it at all.
+fn untouched(path: &Path) -> bool {
+    let channels = path.channels.iter().all(|c| c.a.channel.is_none() && c.b.channel.is_none());
+    channels && Side::BOTH.iter().all(|s| end(path, *s).client.is_none() && end(path, *s).connection.is_none())
 }
 
 fn entry(path: &Path, state: &str, findings: &[Finding]) -> Value {
