@@ -53,6 +53,20 @@ impl Relayer {
         Ok(Self { binary: relayer_binary()?, config, admin, environment, log, process: None })
     }
 
+    /// The program.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Processor time it has spent since its start.
+    ///
+    /// # Errors
+    /// [`DevnetError::Io`] if it doesn't run.
+    pub fn cpu_time(&self) -> Result<Duration, DevnetError> {
+        self.process.as_ref().ok_or_else(not_running)?.cpu_time()
+    }
+
     fn arguments(&self, args: &[&str]) -> Vec<String> {
         let mut all = vec!["--config".to_owned(), self.config.file.display().to_string()];
         if let Ok(level) = std::env::var("RELAYER_TEST_LOG") {
