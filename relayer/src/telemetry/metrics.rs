@@ -117,6 +117,7 @@ pub struct Backlog<'a> {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Description>,
     channels: Values,
     values: [Values; 8],
     transaction_latency: HistogramVec,
@@ -160,11 +161,32 @@ enum Label {
     Account,
 }
 
-struct Maker<'r>(&'r Registry);
+/// What one metric is, whether it has a series yet or not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// What it says, with its unit.
+    pub help: String,
+}
 
-impl Maker<'_> {
+#[derive(Default)]
+struct Maker {
+    registry: Registry,
+    described: std::cell::RefCell<Vec<Description>>,
+}
+
+impl Maker {
     fn keep<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, Error> {
-        self.0.register(Box::new(collector.clone()))?;
+        self.registry.register(Box::new(collector.clone()))?;
+        let of = |d: &prometheus::core::Desc| Description {
+            name: d.fq_name.clone(),
+            labels: d.variable_labels.clone(),
+            help: d.help.clone(),
+        };
+        self.described.borrow_mut().extend(collector.desc().into_iter().map(of));
         Ok(collector)
     }
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
@@ -187,8 +209,7 @@ impl Maker<'_> {
 impl Metrics {
     /// Fresh metrics. Fails only if two of our own names clash.
     pub fn new() -> Result<Self, Error> {
-        let registry = Registry::new();
-        let m = Maker(&registry);
+        let m = Maker::default();
         let ends = &["source_chain", "target_chain", "status"];
         let channel = &["path", "source_chain", "channel"];
         let build = m.int_gauges("relayer_build_info", "Always 1; the labels tell the build.", &["version"])?;
@@ -295,7 +316,8 @@ impl Metrics {
             uptime_start: m.keep(Gauge::new("relayer_start_time_seconds", "Unix time of the start.")?)?,
             channels: Values::listed(limits::LABEL_CHANNELS),
             values: std::array::from_fn(|_| Values::first(limits::LABEL_VALUES)),
-            registry,
+            registry: m.registry,
+            described: m.described.into_inner(),
         };
         Ok(metrics)
     }
@@ -471,6 +493,11 @@ impl Metrics {
     /// Spans dropped so far because the exporter is away or slow.
     pub fn dropped_spans(&self) -> u64 {
         self.spans_dropped.get()
+    }
+
+    /// Every metric there is.
+    pub fn described(&self) -> &[Description] {
+        &self.described
     }
 
     /// The registry, for metrics of other crates.

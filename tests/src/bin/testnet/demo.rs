@@ -22,8 +22,8 @@ use crate::timeline::{Seen, Side, Step, Timeline};
 const LINE_EACH: usize = 20;
 /// Between two looks at the chains; cheap ones, on the processors the relayer needs.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// A transfer doesn't time out before the run does.
-const TRANSFER_TIMEOUT_FACTOR: u32 = 3;
+/// A transfer does not time out before the run does.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Runs everything; `stage` and `report` hold what there is at each moment.
 pub(crate) async fn run(args: &Args, screen: &Screen, stage: &mut Stage, report: &mut Report) -> Result<(), Failure> {
@@ -49,6 +49,7 @@ pub(crate) async fn run(args: &Args, screen: &Screen, stage: &mut Stage, report:
     screen.line(&format!("relayer path create {}", options.path));
     relayer.succeed(&["path", "create", &options.path]).await?;
     report.path_create_seconds = seconds(since);
+    screen.line(&format!("  open after {:.1} s", report.path_create_seconds));
     let ids = channels(&relayer.config.file, &options.path)?;
     let (channel_a, channel_b) = ids.channels.first().cloned().ok_or(DevnetError::Decode {
         what: "the path's channels".to_owned(),
@@ -77,6 +78,7 @@ pub(crate) async fn run(args: &Args, screen: &Screen, stage: &mut Stage, report:
     let act = Act { args, screen, net, link: &link };
     act.relay(relayer, report).await?;
     act.vouchers().await?;
+    report.complete = true;
     screen.line(&report.summary());
     if args.keep {
         keep(screen, dir, net, relayer)?;
@@ -111,7 +113,7 @@ impl Act<'_> {
         let cpu = (relayer.cpu_time()?, self.net.a.cpu_time()? + self.net.b.cpu_time()?);
         let (alice, bob) = self.users();
         let transfers = |channel: &str, receiver: &User| {
-            let timeout = self.args.timeout() * TRANSFER_TIMEOUT_FACTOR;
+            let timeout = (self.args.timeout() * 2).max(TRANSFER_TIMEOUT);
             vec![Transfer::new(channel, 1, STAKE, receiver.address()).timeout_in(timeout); packets]
         };
         let (to_b, to_a) = (transfers(&self.link.a.channel, &bob), transfers(&self.link.b.channel, &alice));

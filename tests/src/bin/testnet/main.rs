@@ -6,7 +6,7 @@
 //! `--json` only one line at the end; the story is on standard error then.
 //!
 //! Exit codes: 0 all acknowledged; 1 a failure, with its reason and the end of the relayer's log; 2 wrong usage;
-//! 130 stopped by Ctrl-C or SIGTERM. All that was started has ended when this program ends, whatever the reason.
+//! 130 stopped by Ctrl-C or SIGTERM before that. All that was started has ended when this program ends, whatever the reason.
 
 mod demo;
 mod failure;
@@ -110,7 +110,10 @@ fn finish(
     outcome: Result<(), Failure>,
     log: Option<String>,
 ) -> ExitCode {
+    // With --keep the packets are done when Ctrl-C ends it.
+    let outcome = if report.complete && matches!(outcome, Err(Failure::Stopped)) { Ok(()) } else { outcome };
     report.ok = outcome.is_ok();
+    report.round();
     let code = match &outcome {
         Ok(()) => 0,
         Err(Failure::Stopped) => {

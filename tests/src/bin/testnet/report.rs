@@ -7,6 +7,9 @@ use crate::timeline::Timeline;
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
+    /// Every packet is acknowledged and every voucher counted.
+    #[serde(skip)]
+    pub(crate) complete: bool,
     pub(crate) ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
@@ -44,6 +47,21 @@ impl Report {
         let (receive, ack) = (timeline.receive_ms(), timeline.acknowledge_ms());
         (self.p50_ms, self.p95_ms) = (percentile(&receive, 50), percentile(&receive, 95));
         (self.ack_p50_ms, self.ack_p95_ms) = (percentile(&ack, 50), percentile(&ack, 95));
+    }
+
+    /// Milliseconds and hundredths of a packet are what can be told.
+    pub(crate) fn round(&mut self) {
+        for value in [
+            &mut self.seconds,
+            &mut self.packets_per_second,
+            &mut self.relayer_cpu_seconds,
+            &mut self.chains_cpu_seconds,
+            &mut self.chains_start_seconds,
+            &mut self.path_create_seconds,
+            &mut self.relayer_start_seconds,
+        ] {
+            *value = (*value * 1_000.0).round() / 1_000.0;
+        }
     }
 
     /// What a person wants to know.
