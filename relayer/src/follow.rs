@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use relayer_core::chain::Chain;
-use relayer_core::error::{ChainError, Remedy};
+use relayer_core::error::{ChainError, ChainErrorKind, Remedy};
 use relayer_core::fact::{BlockFacts, Head};
 use relayer_core::id::Height;
 use tokio::sync::{OnceCell, watch};
@@ -75,10 +75,12 @@ impl Follower {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    if self.trouble.borrow().as_ref() != Some(&error) {
+                    // An open breaker only puts off the next question: why there was no answer has been said before.
+                    let repeats = matches!(error.kind, ChainErrorKind::Throttled { .. }) && self.trouble.borrow().is_some();
+                    if !repeats && self.trouble.borrow().as_ref() != Some(&error) {
                         tracing::warn!(chain = %self.chain.id(), reason = error.label(), "{error}");
+                        self.trouble.send_replace(Some(error));
                     }
-                    self.trouble.send_replace(Some(error));
                 }
             }
             failures = failures.saturating_add(1);

@@ -82,7 +82,8 @@ struct Flying {
     times: Times,
 }
 
-/// A receive (on a destination) or the end of a packet (on its source), by source end and sequence.
+/// A receive (on a destination) or the end of a packet (on its source), by this chain's own end and the sequence: ids of other chains'
+/// ends repeat, `channel-0` is on every chain.
 type Done = (bool, PortChannel, Sequence);
 
 /// See the module.
@@ -105,7 +106,11 @@ pub struct LaneTask {
 pub type LaneHandle = mpsc::Sender<Request>;
 
 /// A lane and the way to it.
-pub fn lane(follower: Arc<Follower>, journal: Journal, metrics: Arc<Metrics>) -> (LaneTask, mpsc::Receiver<Request>, LaneHandle) {
+pub fn lane(
+    follower: Arc<Follower>,
+    journal: Journal,
+    metrics: Arc<Metrics>,
+) -> (LaneTask, mpsc::Receiver<Request>, LaneHandle) {
     let (handle, requests) = mpsc::channel(limits::LANE_QUEUE);
     let task = LaneTask {
         follower,
@@ -192,7 +197,7 @@ impl LaneTask {
         let mut done = BTreeSet::new();
         for fact in &block.facts {
             match fact {
-                Fact::Received(p) => done.insert((true, p.source.clone(), p.sequence)),
+                Fact::Received(p) => done.insert((true, p.destination.clone(), p.sequence)),
                 Fact::Acked { source, sequence } | Fact::TimedOut { source, sequence } => {
                     done.insert((false, source.clone(), *sequence))
                 }
@@ -383,7 +388,11 @@ impl LaneTask {
                 self.waiting.push_back(waiting);
             }
             let kind = ChainErrorKind::Setup("the journal can't be written");
-            return self.trouble(TxFailure::Chain(relayer_core::error::ChainError::new(&chain, kind, error.to_string())));
+            return self.trouble(TxFailure::Chain(relayer_core::error::ChainError::new(
+                &chain,
+                kind,
+                error.to_string(),
+            )));
         }
         let signed: Vec<Signed> = batch.iter().map(|(_, _, s)| s.clone()).collect();
         let results = self.chain().submit(&signed).await;
@@ -426,7 +435,9 @@ impl LaneTask {
         let failure = match result {
             Ok(()) | Err(TxFailure::AlreadyKnown) => None,
             // No answer: the node may have it. Its block or its timeout height will tell.
-            Err(TxFailure::Chain(e)) if matches!(e.kind, ChainErrorKind::Timeout | ChainErrorKind::Malformed | ChainErrorKind::TooLarge) => {
+            Err(TxFailure::Chain(e))
+                if matches!(e.kind, ChainErrorKind::Timeout | ChainErrorKind::Malformed | ChainErrorKind::TooLarge) =>
+            {
                 self.lane.accepted(signed.account_sequence, flight);
                 self.lane.refused(&TxFailure::Chain(e));
                 self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee, times });
@@ -484,14 +495,16 @@ impl LaneTask {
     /// Removes messages that a block has made needless. `true` if any went.
     fn drop_needless(&self, request: &mut Request) -> bool {
         let is_done = |done: Done| self.done.iter().any(|block| block.contains(&done));
-        let needless = |message: &Message| match message {
-            Message::RecvPacket { packet, .. } => Some((true, packet)),
-            Message::Acknowledge { packet, .. } | Message::Timeout { packet, .. } | Message::TimeoutOnClose { packet, .. } => {
-                Some((false, packet))
+        let needless = |message: &Message| {
+            match message {
+                Message::RecvPacket { packet: p, .. } => Some((true, p.destination.clone(), p.sequence)),
+                Message::Acknowledge { packet: p, .. }
+                | Message::Timeout { packet: p, .. }
+                | Message::TimeoutOnClose { packet: p, .. } => Some((false, p.source.clone(), p.sequence)),
+                _ => None,
             }
-            _ => None,
-        }
-        .is_some_and(|(receive, p)| is_done((receive, p.source.clone(), p.sequence)));
+            .is_some_and(is_done)
+        };
         let keep: Vec<bool> = request.messages.iter().map(|m| !needless(m)).collect();
         let gone = keep.iter().filter(|k| !**k).count();
         if gone == 0 {

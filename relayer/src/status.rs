@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use limiter::BreakerState as State;
+use relayer_chains::cosmos::tx::NO_ACCOUNT;
 use relayer_config::settings::Settings;
 use relayer_core::chain::Chain;
+use relayer_core::error::{ChainError, ChainErrorKind, Remedy};
 use relayer_core::packet::Side;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,6 +16,7 @@ use crate::admin::{
     ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency, LimitStatus,
     PathStatus, Snapshot, VerifierStatus,
 };
+use crate::cli::error::chain_remedy;
 use crate::path::Path;
 use crate::program::Program;
 use crate::start::Relayer;
@@ -24,6 +27,16 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Between two questions for a wallet's balance.
 const BALANCE_EVERY: Duration = Duration::from_secs(30);
 
+/// A chain is called silent after this and [`SILENT_BLOCKS`] block times: clocks differ, and one slow block is none.
+const SILENT_LEAST: Duration = Duration::from_secs(10);
+/// See [`SILENT_LEAST`].
+const SILENT_BLOCKS: u32 = 10;
+
+/// An error with what to do about it.
+fn with_remedy(error: &ChainError) -> String {
+    chain_remedy(error).map_or_else(|| error.to_string(), |remedy| format!("{error}; {remedy}"))
+}
+
 fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }
@@ -32,6 +45,8 @@ struct Watched {
     chain: Arc<relayer_chains::cosmos::CosmosChain>,
     follower: Arc<crate::follow::Follower>,
     balance: Option<(u128, String)>,
+    wallet_trouble: Option<String>,
+    silent_after: Duration,
     per_second: f64,
 }
 
@@ -51,7 +66,9 @@ impl Gatherer {
         let chains = relayer.chains.iter().filter_map(|(id, chain)| {
             let follower = relayer.followers.get(id)?.clone();
             let per_second = settings.chain(id).map_or(0.0, |c| f64::from(c.limits.requests_per_second));
-            Some(Watched { chain: chain.clone(), follower, balance: None, per_second })
+            let block_time = settings.chain(id).map_or(Duration::from_secs(6), |c| c.block_time);
+            let silent_after = SILENT_LEAST + block_time * SILENT_BLOCKS;
+            Some(Watched { chain: chain.clone(), follower, balance: None, wallet_trouble: None, silent_after, per_second })
         });
         Self {
             program: program.clone(),
@@ -84,6 +101,20 @@ impl Gatherer {
                 }
                 Err(error) => tracing::debug!(chain = %watched.chain.id(), "balance: {error}"),
             }
+            // The account says more than the balance: a wrong prefix, a key that can't sign. One that does not exist is an empty wallet.
+            let account = watched.chain.account_sequence().await;
+            let trouble = match account {
+                Err(error) if matches!(error.kind, ChainErrorKind::Setup(why) if why != NO_ACCOUNT) => {
+                    Some(with_remedy(&error))
+                }
+                // Not asked, not answered: what was known stays.
+                Err(error) if error.remedy() != Remedy::Halt => continue,
+                _ => None,
+            };
+            if let Some(text) = trouble.as_ref().filter(|t| watched.wallet_trouble.as_ref() != Some(*t)) {
+                tracing::error!(chain = %watched.chain.id(), "the wallet {} can't pay: {text}", watched.chain.signer());
+            }
+            watched.wallet_trouble = trouble;
         }
     }
 
@@ -146,13 +177,19 @@ impl Gatherer {
 
     fn chain(&self, watched: &Watched, reasons: &mut Vec<String>) -> ChainStatus {
         let head = watched.follower.head();
-        let trouble = watched.follower.trouble().map(|e| e.to_string());
         let lag_ms = head.map(|h| unix_ms().saturating_sub(h.time.0 / 1_000_000));
-        if let Some(trouble) = &trouble {
-            reasons.push(trouble.clone());
-        } else if head.is_none() {
-            reasons.push(format!("{}: no block seen yet", watched.chain.id()));
-        }
+        let silent_ms = u64::try_from(watched.silent_after.as_millis()).unwrap_or(u64::MAX);
+        let trouble = match (watched.follower.trouble(), lag_ms) {
+            (Some(error), _) => Some(with_remedy(&error)),
+            (None, None) => Some(format!("{}: no block seen yet", watched.chain.id())),
+            (None, Some(lag)) if lag > silent_ms => {
+                let seconds = lag / 1_000;
+                Some(format!("{}: no new block for {seconds} s; see whether the chain stands still, or its node", watched.chain.id()))
+            }
+            (None, Some(_)) => None,
+        };
+        reasons.extend(trouble.clone());
+        reasons.extend(watched.wallet_trouble.clone());
         let endpoints: Vec<EndpointStatus> = watched
             .chain
             .rpc()

@@ -52,7 +52,18 @@ async fn an_absent_chain_delays_only_its_own_path_and_is_joined_when_it_is_back(
     to_b.settled(WAIT).await.unwrap();
     assert_eq!(to_b.b.received().await.unwrap().len(), 4);
     line.relayer.ready(WAIT).await.unwrap();
+    // The channels' far ends bear the same id on B and C, and these packets partly the same sequences: one wallet on A
+    // receives both kinds, and none is taken for one of the other.
     exchange(&to_b, &alice, &bob).await;
+    exchange(&to_c, &alice, &carol).await;
+    exchange(&to_b, &alice, &bob).await;
+    let metrics = line.relayer.admin.metrics().await.unwrap();
+    assert_eq!(
+        metrics.sum("relay_redundant_messages_total", &[]),
+        0.0,
+        "a packet of another chain was taken for this one"
+    );
+    assert_eq!(metrics.sum("relay_verification_failures_total", &[]), 0.0, "an honest node was called a liar");
 
     // B goes away in mid-run, with packets on their way both ways, and comes back: crashed, then frozen.
     for frozen in [false, true] {
@@ -65,6 +76,7 @@ async fn an_absent_chain_delays_only_its_own_path_and_is_joined_when_it_is_back(
         }
         alice.burst(&vec![Transfer::new(&to_b.a.channel, 1, STAKE, bob.address()); 4]).await.unwrap();
         let reasons = line.relayer.degraded(&["sim-b-1"], WAIT).await.unwrap();
+        assert!(!reasons.contains("sim-c-1"), "{reasons}");
         println!("B gone (frozen: {frozen}): {reasons}");
         exchange(&to_c, &alice, &carol).await;
         assert_eq!(to_b.a.open().await.unwrap().len(), 4);
@@ -79,6 +91,8 @@ async fn an_absent_chain_delays_only_its_own_path_and_is_joined_when_it_is_back(
         exchange(&to_b, &alice, &bob).await;
     }
     assert!(line.relayer.runs());
+    let metrics = line.relayer.admin.metrics().await.unwrap();
+    assert_eq!(metrics.sum("relay_verification_failures_total", &[]), 0.0, "an honest node was called a liar");
     let ours = wallets.relayer.address();
     for node in [line.net.a.node(), line.net.b.node(), c.node()] {
         assert_eq!(relayer_tests::relay::History::read(node).await.unwrap().repeated_by(ours), []);

@@ -37,7 +37,7 @@ async fn an_empty_wallet_is_named_and_works_once_it_is_funded() {
     bob.send(poor, 10, STAKE).await.unwrap();
     alice.transfer(&Transfer::new(&link.a.channel, 1, STAKE, bob.address())).await.unwrap();
     line.net.b.wait_blocks(10).await.unwrap();
-    let reasons = line.relayer.degraded(&[poor, "sim-b-1", "send"], WAIT).await.unwrap();
+    let reasons = line.relayer.degraded(&[poor, "sim-b-1", "can't pay the fee", "send coins"], WAIT).await.unwrap();
     println!("too little: {reasons}");
     assert!(link.b.received().await.unwrap().is_empty());
 

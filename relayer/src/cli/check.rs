@@ -3,6 +3,7 @@
 use clap::Args;
 use futures::future::join_all;
 use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::cosmos::tx::NO_ACCOUNT;
 use relayer_config::settings::{Chain as ChainSettings, Settings};
 use relayer_core::chain::Chain;
 use relayer_core::error::ChainErrorKind;
@@ -134,7 +135,8 @@ async fn wallet(settings: &ChainSettings, chain: &CosmosChain) -> Vec<Finding> {
     };
     let fund = format!("send {denom} to {} on {}", chain.signer(), settings.id);
     if let Err(error) = chain.account_sequence().await {
-        let remedy = if matches!(error.kind, ChainErrorKind::Setup(_)) { Some(fund) } else { chain_remedy(&error) };
+        // An account that does not exist owns nothing; any other fault of our set-up says itself what to correct.
+        let remedy = if error.kind == ChainErrorKind::Setup(NO_ACCOUNT) { Some(fund) } else { chain_remedy(&error) };
         return vec![Finding { remedy, ..Finding::chain(about, &error) }];
     }
     let found = format!("owns {balance}{denom}");

@@ -242,7 +242,8 @@ pub fn chain_remedy(error: &ChainError) -> Option<String> {
     })
 }
 
-fn tx_remedy(chain: &ChainId, signer: &str, failure: &TxFailure) -> Option<String> {
+/// What to do when a transaction is refused or fails.
+pub fn tx_remedy(chain: &ChainId, signer: &str, failure: &TxFailure) -> Option<String> {
     Some(match failure {
         TxFailure::InsufficientFunds | TxFailure::NoAccount => {
             format!("send coins for fees to {signer} on {chain}, or name another wallet in the chain's `key`")

@@ -138,6 +138,8 @@ pub struct Path {
     pub(crate) clients: [client::ClientCache; 2],
     pub(crate) stages: stage::Stages,
     status: Arc<Mutex<PathStatus>>,
+    /// Why the last submission to A and to B halted, with what to do.
+    halts: Mutex<[Option<String>; 2]>,
 }
 
 /// What tasks tell the engine's loop beside engine inputs.
@@ -155,7 +157,7 @@ impl Path {
     /// A path that has done nothing yet.
     pub fn new(spec: PathSpec, shared: Shared) -> Arc<Self> {
         let clients = [client::ClientCache::default(), client::ClientCache::default()];
-        Arc::new(Self { spec, shared, clients, stages: stage::Stages::default(), status: Arc::default() })
+        Arc::new(Self { spec, shared, clients, stages: stage::Stages::default(), status: Arc::default(), halts: Mutex::default() })
     }
 
     /// What `status` shows.
@@ -178,6 +180,15 @@ impl Path {
             Side::A => &self.shared.followers[0],
             Side::B => &self.shared.followers[1],
         }
+    }
+
+    /// Why nothing can be paid on a side at the moment.
+    fn halt(&self, side: Side) -> Option<String> {
+        self.halts.lock().unwrap_or_else(PoisonError::into_inner)[side.index()].clone()
+    }
+
+    fn set_halt(&self, side: Side, why: Option<String>) {
+        self.halts.lock().unwrap_or_else(PoisonError::into_inner)[side.index()] = why;
     }
 
     fn with_status(&self, change: impl FnOnce(&mut PathStatus)) {
@@ -410,6 +421,7 @@ impl Path {
             Some(view)
         });
         let packets = engine.packets(false, 1_000);
+        let halt = Side::BOTH.into_iter().find_map(|side| self.halt(side));
         let (latencies, trouble, open, scanned) =
             (notices.latencies(), notices.trouble(), engine.open(), scans.finished());
         let (in_flight, ended) = (engine.in_flight(), notices.ended());
@@ -422,7 +434,7 @@ impl Path {
             s.open = open;
             s.in_flight = in_flight;
             s.ended = ended;
-            s.trouble = trouble;
+            s.trouble = halt.or(trouble);
         });
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Notices {
     receive: VecDeque<u64>,
     ack: VecDeque<u64>,
     trouble: Option<String>,
+    /// The last halt logged.
+    said: Option<String>,
     ended: [u64; 3],
 }
 
@@ -72,6 +74,7 @@ impl Notices {
             receive: VecDeque::new(),
             ack: VecDeque::new(),
             trouble: None,
+            said: None,
             ended: [0; 3],
         }
     }
@@ -158,11 +161,15 @@ impl Notices {
             }
             Notice::Halted { side, reason } => {
                 let chain = self.path.chain(side).id();
-                let text = format!("{chain}: {reason}");
-                if self.trouble.as_ref() != Some(&text) {
-                    tracing::error!(path = %self.path.spec.name, %chain, reason, "nothing can be submitted until somebody acts");
+                let text = self.path.halt(side).unwrap_or_else(|| format!("{chain}: {reason}"));
+                if self.said.as_ref() != Some(&text) {
+                    tracing::error!(path = %self.path.spec.name, %chain, reason, "nothing can be submitted until somebody acts: {text}");
+                    self.said = Some(text.clone());
                 }
-                self.trouble = Some(text);
+                // What a wallet lacks is the path's own to tell, and to take back once a transaction is in a block.
+                if matches!(reason, "client_frozen" | "channel_closed") {
+                    self.trouble = Some(text);
+                }
             }
             Notice::Avoided { key, action } => self.redundant(&key, action, Redundant::Avoided),
             Notice::Redundant { key, action } => self.redundant(&key, action, Redundant::Paid),

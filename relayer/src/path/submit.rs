@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
-use light_clients::Verdict;
+use light_clients::{Reason, Verdict};
 use relayer_core::engine::{AttemptId, AttemptOutcome, Input};
-use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
+use relayer_core::error::{ChainError, ChainErrorKind, Remedy, TxFailure};
 use relayer_core::id::{Height, Timestamp};
 use relayer_core::message::Message;
 use relayer_core::packet::{PacketKey, Side};
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::stage::unix_ns;
 use super::{Event, Path};
 use crate::journal::AttemptKind;
+use crate::cli::error::tx_remedy;
 use crate::lane::{Reply, Request};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::trace::SpanDetails;
@@ -57,7 +58,9 @@ impl Path {
                 Ok(updates) => updates,
                 Err(error) => {
                     tracing::warn!(path = %self.spec.name, chain = %self.chain(side).id(), reason = error.label(), "client update: {error}");
-                    let outcome = AttemptOutcome::Failed { failure: TxFailure::Chain(error), bad: None };
+                    let failure = TxFailure::Chain(error);
+                    self.judge(side, &failure);
+                    let outcome = AttemptOutcome::Failed { failure, bad: None };
                     if events.send(Event::Input(Input::Attempt { id, outcome })).await.is_err() {
                         return;
                     }
@@ -81,14 +84,31 @@ impl Path {
                         path.stage(&names, Stage::Limit, side, times.turn_ns, &SpanDetails::default());
                         path.stage(&names, Stage::Submit, side, times.accepted_ns, &details);
                         path.stage(&names, Stage::Confirm, side, unix_ns(), &details);
+                        path.set_halt(side, None);
                         AttemptOutcome::Committed { height }
                     }
-                    Ok(Reply::Failed(failure)) => AttemptOutcome::Failed { bad: bad(&failure, before), failure },
+                    Ok(Reply::Failed(failure)) => {
+                        path.judge(side, &failure);
+                        AttemptOutcome::Failed { bad: bad(&failure, before), failure }
+                    }
                     // The lane stopped: so does the path.
                     Err(_) => return,
                 };
                 events.send(Event::Input(Input::Attempt { id, outcome })).await.ok();
             });
+        }
+    }
+
+    /// A failure that waits for somebody to act is kept with what to do; any other says that the side works again.
+    fn judge(&self, side: Side, failure: &TxFailure) {
+        let chain = self.chain(side);
+        let halted = failure.remedy() == Remedy::Halt;
+        let remedy = tx_remedy(chain.id(), chain.signer(), failure).map_or_else(String::new, |r| format!("; {r}"));
+        match failure {
+            // The chain could not be asked: nothing new is known of the wallet.
+            TxFailure::Chain(_) if !halted => {}
+            TxFailure::Chain(error) => self.set_halt(side, Some(format!("{error}{remedy}"))),
+            _ => self.set_halt(side, halted.then(|| format!("{}: {failure}{remedy}", chain.id()))),
         }
     }
 
@@ -121,6 +141,7 @@ impl Path {
         now: Timestamp,
     ) -> Result<Any, ChainError> {
         let tracked = self.chain(side.other()).id().clone();
+        let next = self.follower(side).head().map_or(Height::default(), |h| h.height.next());
         let verifier = self.shared.verifiers[side.other().index()].clone();
         let cost = verifier.update_cost(header);
         let (state, header) = (state.clone(), header.clone());
@@ -138,6 +159,11 @@ impl Path {
             Verdict::NotEnoughTrust { .. } => {
                 self.shared.metrics.verification_failed(tracked.as_str(), "not_enough_trust");
                 Err(malformed(&tracked, "not_enough_trust"))
+            }
+            // The host's newest block is too old for this header: it stands still, or is away. Nobody lied.
+            Verdict::Invalid(reason @ Reason::HeaderFromFuture { .. }) => {
+                let host = self.chain(side).id();
+                Err(ChainError::new(host, ChainErrorKind::NotYet(next), reason.to_string()))
             }
             Verdict::Invalid(reason) => {
                 self.shared.metrics.verification_failed(tracked.as_str(), reason.label());

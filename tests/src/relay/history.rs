@@ -42,6 +42,8 @@ pub struct Delivery {
     pub action: Action,
     /// The packet's source channel.
     pub channel: String,
+    /// The packet's destination channel: with the source it tells apart the packets of several counterparties.
+    pub to: String,
     /// The packet's sequence.
     pub sequence: u64,
 }
@@ -135,8 +137,9 @@ impl History {
                 _ => continue,
             };
             payer = Some(signer.clone());
-            let Packet { source_channel: channel, sequence, .. } = packet.unwrap_or_default();
-            self.deliveries.push(Delivery { height, tx: hash.clone(), succeeded, signer, action, channel, sequence });
+            let Packet { source_channel: channel, destination_channel: to, sequence, .. } = packet.unwrap_or_default();
+            let tx = hash.clone();
+            self.deliveries.push(Delivery { height, tx, succeeded, signer, action, channel, to, sequence });
         }
         for coin in auth.fee.map(|f| f.amount).unwrap_or_default() {
             let payer = payer.clone().unwrap_or_default();
@@ -181,12 +184,12 @@ impl History {
     /// Packets that one signer delivered in more than one successful transaction: action, channel, sequence, times.
     #[must_use]
     pub fn repeated_by(&self, signer: &str) -> Vec<(Action, String, u64, usize)> {
-        let mut times: BTreeMap<(Action, &str, u64), usize> = BTreeMap::new();
+        let mut times: BTreeMap<(Action, &str, &str, u64), usize> = BTreeMap::new();
         for d in self.deliveries.iter().filter(|d| d.succeeded && d.signer == signer) {
-            *times.entry((d.action, d.channel.as_str(), d.sequence)).or_default() += 1;
+            *times.entry((d.action, d.channel.as_str(), d.to.as_str(), d.sequence)).or_default() += 1;
         }
         let twice = times.into_iter().filter(|(_, n)| *n > 1);
-        twice.map(|((action, channel, sequence), n)| (action, channel.to_owned(), sequence, n)).collect()
+        twice.map(|((action, channel, _, sequence), n)| (action, channel.to_owned(), sequence, n)).collect()
     }
 
     /// Transactions with packet messages of one signer that failed in a block: each cost a fee for nothing.

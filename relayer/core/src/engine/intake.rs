@@ -76,11 +76,13 @@ impl Engine {
         Some(Key { from, channel, sequence })
     }
 
-    /// A packet's key if both its ends are those of one of our channels. A packet that names one of ours and another counterparty is misrouted.
+    /// A packet's key if both its ends are those of one of our channels. It is found by the end on the chain that told of it: only there
+    /// are ids unique, `channel-0` of another path's chain is not ours. A packet that names ours and another counterparty is misrouted.
     fn packet_key(&mut self, side: Side, from: Side, packet: &Packet) -> Option<Key> {
-        let key = self.key_of(from, &packet.source, packet.sequence)?;
-        let pair = self.channels.get(usize::from(key.channel))?;
-        if *pair.end(from.other()) != packet.destination {
+        let local = if side == from { &packet.source } else { &packet.destination };
+        let channel = *self.by_end.get(side.index())?.get(local)?;
+        let pair = self.channels.get(usize::from(channel))?;
+        if *pair.end(from) != packet.source || *pair.end(from.other()) != packet.destination {
             self.notice(Notice::Unusable { side, reason: "misrouted" });
             return None;
         }
@@ -88,7 +90,7 @@ impl Engine {
             self.notice(Notice::Unusable { side, reason: "invalid_packet" });
             return None;
         }
-        Some(key)
+        Some(Key { from, channel, sequence: packet.sequence })
     }
 
     pub(super) fn fact(&mut self, now: u64, side: Side, at: At, fact: Fact, backlog: bool) {

@@ -242,6 +242,25 @@ fn phantom_misrouted_and_filtered_sends_are_refused_and_others_flow() {
 }
 
 #[test]
+fn a_packet_of_another_path_whose_far_channel_has_the_id_of_ours_is_none_of_our_business() {
+    let mut e = engine();
+    // B also receives from `channel-0` of a third chain, over its own channel-8.
+    let mut other = packet(1);
+    other.destination = end("channel-8");
+    let facts = vec![Fact::Received(other.clone()), Fact::AckWritten(other, Arc::from([1u8].as_slice()))];
+    e.handle(1, Input::Block { side: Side::B, block: block(11, facts) });
+    let effects = drain(&mut e, 1);
+    assert!(!effects.iter().any(|n| matches!(n, Effect::Notice(_))), "{effects:?}");
+    assert!(!e.knows(Side::A, &end("channel-0"), Sequence(1)));
+    // Ours with another source is misrouted.
+    let mut forged = packet(1);
+    forged.source = end("channel-5");
+    e.handle(2, Input::Block { side: Side::B, block: block(12, vec![Fact::Received(forged)]) });
+    let effects = drain(&mut e, 2);
+    assert!(effects.iter().any(|n| matches!(n, Effect::Notice(Notice::Unusable { reason: "misrouted", .. }))));
+}
+
+#[test]
 fn the_backlog_leaves_slots_for_fresh_packets() {
     let mut e = engine();
     let past = (1..=5_000).map(|n| (at(5), Fact::Sent(packet(n)))).collect();

@@ -52,7 +52,8 @@ pub(crate) fn verdict(chain: &ChainId, verdict: Verdict<'_>) -> Option<TxFailure
 }
 
 const LONG_MEMO: &str = "the memo is too long; shorten `gas.memo_prefix`";
-const NO_ACCOUNT: &str = "the wallet's account does not exist; fund it first";
+/// What a set-up error says when the wallet's account was never funded.
+pub const NO_ACCOUNT: &str = "the wallet's account does not exist; fund it first";
 const WRONG_PREFIX: &str = "the chain refuses the wallet's address; correct `account_prefix`";
 
 /// Why a simulation gave no gas.

@@ -20,6 +20,7 @@ mod sign;
 mod tests;
 mod wallet;
 
+pub use failure::NO_ACCOUNT;
 pub use encode::{Transfer, transfer};
 pub use fee::{Price, PriceSource};
 pub use key::{Key, KeyError};
