@@ -32,13 +32,13 @@ pub struct Check {
 impl Check {
     pub(super) async fn run(self, common: &Common) -> Done {
         let settings = common.settings()?;
-        let bar = Progress::spinner(common, "asking the chains");
         let mut findings = Vec::new();
         // One after the other: a passphrase may be asked for.
         let mut opened = Vec::new();
         for chain in &settings.chains {
             opened.push((chain, open(&settings, chain, &mut findings).await));
         }
+        let bar = Progress::spinner(common, "asking the chains");
         let chains = opened.iter().filter_map(|(chain, opened)| opened.as_ref().map(|(c, key)| one(chain, c, *key)));
         findings.extend(join_all(chains).await.into_iter().flatten());
         bar.doing("asking for the paths");

@@ -195,12 +195,10 @@ impl Update {
         let settings = common.settings()?;
         let path = find_path(&settings, &common.config, &self.path)?;
         let sides = self.side.map_or_else(|| Side::BOTH.to_vec(), |side| vec![side.into()]);
-        let bar = Progress::spinner(common, "asking both chains");
         let mut updates = Vec::new();
         for side in sides {
-            updates.push(update(&settings, path, side, &bar).await?);
+            updates.push(update(common, &settings, path, side).await?);
         }
-        drop(bar);
         common.say(&json!({ "updates": updates }), || {
             let line = |u: &Value| {
                 let word = |key: &str| u[key].as_str().unwrap_or("-").to_owned();
@@ -218,7 +216,7 @@ impl Update {
     }
 }
 
-async fn update(settings: &Settings, path: &Path, side: Side, bar: &Progress) -> Result<Value, Failure> {
+async fn update(common: &Common, settings: &Settings, path: &Path, side: Side) -> Result<Value, Failure> {
     let id = end(path, side).client.clone();
     let id = id.ok_or_else(|| CliError::NoId {
         path: path.name.to_string(),
@@ -227,10 +225,10 @@ async fn update(settings: &Settings, path: &Path, side: Side, bar: &Progress) ->
     let opener = Opener::plain();
     let host = opener.open(settings, &end(path, side).chain).await?;
     let tracked = opener.open_without_key(settings, &end(path, side.other()).chain).await?;
-    bar.doing(format!("verifying a header of {}", tracked.id()));
+    let bar = Progress::spinner(common, format!("verifying a header of {}", tracked.id()));
     let (from, to, messages) = headers(&host, &tracked, &id).await?;
     bar.doing(format!("updating {id} on {}", host.id()));
-    let committed = send(&host, vec![messages], "client update", bar).await?;
+    let committed = send(&host, vec![messages], "client update", &bar).await?;
     let hash = committed.first().map(|c| c.hash.to_string());
     let fee = committed.first().map(|c| c.fee.clone());
     let (from, to) = (from.to_string(), to.to_string());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use relayer_chains::rpc::{EndpointSettings, EndpointUrl, RpcClient, RpcSettings};
 use relayer_config::ConfigError;
 use relayer_config::edit;
 use relayer_config::settings::{AccountPrefix, Endpoint, GasPrice, KeyName, Order, PathName};
@@ -255,21 +256,12 @@ fn answer<T>(what: &str, default: Option<&str>, read: impl Fn(&str) -> Result<T,
 
 /// The chain id that a node tells, if one answers soon.
 async fn chain_id(endpoint: &Endpoint) -> Option<ChainId> {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    let client = reqwest::Client::builder().timeout(ASK).no_proxy().build().ok()?;
-    let mut url = endpoint.url().clone();
-    url.set_path(&format!("{}/status", url.path().trim_end_matches('/')));
-    let mut response = client.get(url).send().await.ok()?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.ok()? {
-        body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_BYTES {
-            return None;
-        }
-    }
-    let status: serde_json::Value = serde_json::from_slice(&body).ok()?;
-    let network = status["result"]["node_info"]["network"].as_str()?;
-    ChainId::new(network).ok()
+    let node = EndpointSettings::new(EndpointUrl::try_from(endpoint.url().clone()).ok()?);
+    let mut settings = RpcSettings::new("init", vec![node]);
+    (settings.timeout, settings.attempts, settings.body_bytes) = (ASK, 1, ANSWER_BYTES);
+    let answer = RpcClient::new(settings).ok()?.call("status", json!({})).await.ok()?;
+    let status: serde_json::Value = serde_json::from_str(answer.result.get()).ok()?;
+    ChainId::new(status["node_info"]["network"].as_str()?).ok()
 }
 
 #[cfg(test)]

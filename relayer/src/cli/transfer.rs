@@ -116,8 +116,8 @@ impl Transfer {
         let settings = common.settings()?;
         self.bounds()?;
         let route = self.route(&settings, common)?;
-        let bar = Progress::bar(common, 0, format!("asking {}", route.from));
         let chain = self.open(&settings, &route.from).await?;
+        let bar = Progress::bar(common, 0, format!("asking {}", route.from));
         let (timeout_height, timeout_timestamp) = self.timeouts(&settings, &route, &chain).await?;
         let one = transfer(&Ics20 {
             source: route.source.clone(),

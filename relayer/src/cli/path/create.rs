@@ -51,10 +51,11 @@ impl Create {
         let path = find_path(&settings, &common.config, &self.name)?;
         let name = path.name.as_str();
         let mut attempts = Attempts::open(&settings.store.dir, name)?;
-        let bar = Bar::spinner(common, "asking both chains");
         let opener = Opener::plain();
         let a = opener.open(&settings, &path.a.chain).await?;
         let b = opener.open(&settings, &path.b.chain).await?;
+        // After the passphrases: it would paint over their prompts.
+        let bar = Bar::spinner(common, "asking both chains");
         for chain in [&a, &b] {
             chain.head().await.map_err(CliError::Chain)?;
             if !complete(path) {
