@@ -1,6 +1,6 @@
 //! A packet (ICS-04), its commitment, and its life cycle derived from facts.
 //!
-//! The life cycle is never stored: [`Record`] holds what finalized blocks said, [`Record::phase`] and [`Record::due`] read it.
+//! The life cycle is never stored: [`Record`](crate::record::Record) holds what finalized blocks said, `Record::phase` and `Record::due` read it.
 //! Times are chain times in nanoseconds. Bounds: packet data and acknowledgements are capped in [`crate::limits`].
 
 use std::fmt;

@@ -185,20 +185,15 @@ impl Act<'_> {
         }
     }
 
-    /// A line for each thing that happened, if there are few packets.
+    /// A line for each thing that happened if there are few packets, otherwise one for each block.
     fn show(&self, all: &[Seen]) {
         if self.args.packets() > LINE_EACH {
-            return;
+            return self.show_blocks(all);
         }
         for seen in all {
             let (a, b) = (self.net.a.id(), self.net.b.id());
             let (from, to) = if seen.source == Side::A { (a, b) } else { (b, a) };
-            let (what, on) = match seen.step {
-                Step::Sent => ("sent", from),
-                Step::Received => ("received", to),
-                Step::Acknowledged => ("acknowledged", from),
-                Step::TimedOut => ("TIMED OUT", from),
-            };
+            let (what, on) = said_of(seen.step, from, to);
             let after = match (seen.step, seen.after_ms) {
                 (Step::Sent, _) | (_, None) => String::new(),
                 (_, Some(ms)) => format!("  after {ms:>5} ms"),
@@ -206,6 +201,21 @@ impl Act<'_> {
             let (sequence, height) = (seen.sequence, seen.moment.height);
             self.screen
                 .line(&format!("  {from} -> {to}  #{sequence:<4} {what:<12} in block {height:<5} of {on}{after}"));
+        }
+    }
+
+    /// A line for each block in which something happened.
+    fn show_blocks(&self, all: &[Seen]) {
+        let same = |a: &Seen, b: &Seen| (a.source, a.step, a.moment) == (b.source, b.step, b.moment);
+        let first = all.first().map(|seen| seen.moment);
+        for run in all.chunk_by(same) {
+            let (Some(seen), Some(first)) = (run.first(), first) else { continue };
+            let (a, b) = (self.net.a.id(), self.net.b.id());
+            let (from, to) = if seen.source == Side::A { (a, b) } else { (b, a) };
+            let (what, on) = said_of(seen.step, from, to);
+            let (count, height, after) = (run.len(), seen.moment.height, first.until_ms(seen.moment));
+            self.screen
+                .line(&format!("  {after:>6} ms  block {height:<5} of {on}  {count:>4} {what:<12} {from} -> {to}"));
         }
     }
 
@@ -234,6 +244,16 @@ fn seconds(since: Instant) -> f64 {
 
 fn ended(relayer: &mut Relayer) -> Option<Failure> {
     relayer.ended().map(|status| Failure::RelayerEnded { status: status.to_string() })
+}
+
+/// What happened, and on which chain.
+fn said_of<'c>(step: Step, from: &'c str, to: &'c str) -> (&'static str, &'c str) {
+    match step {
+        Step::Sent => ("sent", from),
+        Step::Received => ("received", to),
+        Step::Acknowledged => ("acknowledged", from),
+        Step::TimedOut => ("TIMED OUT", from),
+    }
 }
 
 /// What the relayer itself says about its path.

@@ -117,7 +117,7 @@ impl Timeline {
             Step::TimedOut => &mut packet.timed_out,
         };
         *field = Some(moment);
-        let after_ms = packet.sent.map(|sent| between_ms(sent, moment));
+        let after_ms = packet.sent.map(|sent| sent.until_ms(moment));
         Seen { source, sequence, step, moment, after_ms }
     }
 
@@ -133,18 +133,20 @@ impl Timeline {
 
     /// From send to receive, of every packet received.
     pub(crate) fn receive_ms(&self) -> Vec<u64> {
-        self.packets.values().filter_map(|p| Some(between_ms(p.sent?, p.received?))).collect()
+        self.packets.values().filter_map(|p| Some(p.sent?.until_ms(p.received?))).collect()
     }
 
     /// From send to acknowledgement, of every packet acknowledged.
     pub(crate) fn acknowledge_ms(&self) -> Vec<u64> {
-        self.packets.values().filter_map(|p| Some(between_ms(p.sent?, p.acknowledged?))).collect()
+        self.packets.values().filter_map(|p| Some(p.sent?.until_ms(p.acknowledged?))).collect()
     }
 }
 
-/// Two chains' clocks may differ: never negative.
-fn between_ms(from: Moment, to: Moment) -> u64 {
-    u64::try_from((to.at_ns - from.at_ns) / 1_000_000).unwrap_or(0)
+impl Moment {
+    /// Two chains' clocks may differ: never negative.
+    pub(crate) fn until_ms(self, later: Self) -> u64 {
+        u64::try_from((later.at_ns - self.at_ns) / 1_000_000).unwrap_or(0)
+    }
 }
 
 type Event = (Side, u64, Step, Moment);

@@ -1,8 +1,8 @@
 //! What a node says about a transaction, as a [`TxFailure`]. The only place of the paying half that reads a node's text.
 //!
 //! CheckTx and block results carry code, codespace and log. A simulation's answer has lost them: the SDK wraps every error as
-//! "rpc error: code = Unknown desc = <the error> [<place>] with gas used: '<n>': unknown request", so its text is read. An error of a
-//! message begins with "failed to execute message; message index: <n>", whatever a packet makes the rest say; only what does not
+//! `rpc error: code = Unknown desc = <the error> [<place>] with gas used: '<n>': unknown request`, so its text is read. An error of a
+//! message begins with `failed to execute message; message index: <n>`, whatever a packet makes the rest say; only what does not
 //! begin so is read as the transaction's own. Texts are the SDK's since 0.45, ibc-go's since v3 and CometBFT's since 0.34.
 
 use relayer_core::error::{ChainError, ChainErrorKind, Detail, TxFailure};

@@ -4,7 +4,7 @@
 //! Draft -> encode -> gas (learned, else simulated) -> fee -> sign -> broadcast_tx_sync -> block results -> gas learns
 //! ```
 //!
-//! Only [`failure`] reads a node's words. Everything a wallet may spend on one transaction is bounded by its [`WalletSettings`]:
+//! Only `failure` reads a node's words. Everything a wallet may spend on one transaction is bounded by its [`WalletSettings`]:
 //! a node that lies in a simulation costs at most `max_gas` times the price, and never more than `max_fee`.
 
 mod account;
