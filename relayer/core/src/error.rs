@@ -199,7 +199,7 @@ pub enum TxFailure {
     #[error("the account does not exist; fund it first")]
     NoAccount,
     /// A message failed. `index` where the chain says which.
-    #[error("message {index:?} failed: {codespace}/{code} {detail}")]
+    #[error("message{} failed with {codespace} code {code}: {detail}", index.map_or_else(String::new, |n| format!(" {n}")))]
     Message {
         /// Position in the batch.
         index: Option<usize>,

@@ -12,6 +12,8 @@ use miette::{IntoDiagnostic, Report};
 use relayer_config::settings::Settings;
 use serde::Serialize;
 
+use crate::telemetry::{self, log::Format};
+
 pub mod check;
 pub mod client;
 pub mod completions;
@@ -152,6 +154,13 @@ pub fn main() -> ExitCode {
     let json = cli.common.json;
     // It is the first hook, so it is taken.
     miette::set_hook(Box::new(|_| Box::new(handler()))).ok();
+    // `start` reads its settings first; a command that does one thing shows warnings, or what it is asked for.
+    if !matches!(cli.command, Command::Start(_)) {
+        let format = if cli.common.log_json { Format::Json } else { Format::Human };
+        if let Err(error) = telemetry::log::init(format, cli.common.log_level.as_deref().unwrap_or("warn")) {
+            return fail(json, &Failure { report: miette::miette!("--log-level: {error}"), code: 2 });
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
