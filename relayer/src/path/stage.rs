@@ -30,6 +30,10 @@ struct Open {
     trace: PacketTrace,
     /// Where the last stage ended, ns.
     upto: u64,
+    /// Submissions without a reply yet: the blocks may tell of their effect first.
+    flights: u32,
+    /// How and when the packet ended, while submissions are out.
+    ended: Option<(&'static str, u64)>,
 }
 
 impl Stages {
@@ -40,15 +44,50 @@ impl Stages {
     pub(super) fn begin(&self, key: PacketKey, trace: PacketTrace, upto: u64) {
         self.with(|open| {
             if open.len() < TRACES {
-                open.insert(key, Open { trace, upto });
+                open.insert(key, Open { trace, upto, flights: 0, ended: None });
             }
         });
     }
 
+    /// The packet ended; its root span closes when no submission of it is out any more.
     pub(super) fn end(&self, key: &PacketKey, status: &'static str, at_ns: u64) {
-        if let Some(open) = self.with(|open| open.remove(key)) {
-            open.trace.end(status, at_ns);
-        }
+        self.with(|open| {
+            if let Some(packet) = open.get_mut(key) {
+                packet.ended = Some((status, at_ns));
+                close(open, key);
+            }
+        });
+    }
+
+    /// These packets are in a submission.
+    pub(super) fn flight(&self, keys: &[PacketKey]) {
+        self.with(|open| {
+            for key in keys {
+                if let Some(packet) = open.get_mut(key) {
+                    packet.flights += 1;
+                }
+            }
+        });
+    }
+
+    /// The submission has its reply.
+    pub(super) fn landed(&self, keys: &[PacketKey]) {
+        self.with(|open| {
+            for key in keys {
+                if let Some(packet) = open.get_mut(key) {
+                    packet.flights = packet.flights.saturating_sub(1);
+                    close(open, key);
+                }
+            }
+        });
+    }
+}
+
+fn close(open: &mut HashMap<PacketKey, Open>, key: &PacketKey) {
+    if let Some((status, at_ns)) = open.get(key).filter(|p| p.flights == 0).and_then(|p| p.ended)
+        && let Some(packet) = open.remove(key)
+    {
+        packet.trace.end(status, at_ns);
     }
 }
 

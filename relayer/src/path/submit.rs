@@ -73,6 +73,7 @@ impl Path {
             let kind = if packets.is_empty() { AttemptKind::Client } else { AttemptKind::Packets };
             let messages = updates.into_iter().chain(job.messages).collect();
             let request = Request { path: self.spec.name.clone(), kind, messages, packets, trimmed: false, reply };
+            self.stages.flight(&names);
             if self.shared.lanes[side.index()].send(request).await.is_err() {
                 return;
             }
@@ -94,6 +95,7 @@ impl Path {
                     // The lane stopped: so does the path.
                     Err(_) => return,
                 };
+                path.stages.landed(&names);
                 events.send(Event::Input(Input::Attempt { id, outcome })).await.ok();
             });
         }
