@@ -10,7 +10,8 @@
 //!
 //! A sequence is taken by [`Lane::accepted`] only: a failed broadcast steps nothing. A mismatch that names the expected sequence is
 //! followed at once; one that does not, and a broadcast whose outcome is unknown, lead to `Resync`, which waits for the chain's committed state.
-//! Reusing the sequence of a transaction whose fate is unknown is safe: a chain includes at most one of the two.
+//! Reusing the sequence of a transaction whose fate is unknown is safe: a chain includes at most one of the two. Both stay in flight until
+//! their own outcome or timeout height, so neither is forgotten.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,7 @@ pub struct Flight {
 #[derive(Debug, Clone)]
 pub struct Lane {
     next: Option<AccountSequence>,
-    flights: BTreeMap<AccountSequence, Flight>,
+    flights: BTreeMap<(AccountSequence, TxHash), Height>,
     most: usize,
     resyncs: u64,
 }
@@ -63,13 +64,13 @@ impl Lane {
 
     /// The chain's committed sequence. What is below it has been decided; what is in flight above it still counts.
     pub fn synced(&mut self, committed: AccountSequence) {
-        let after_flights = self.flights.keys().next_back().map(|s| AccountSequence(s.0.saturating_add(1)));
+        let after_flights = self.flights.keys().next_back().map(|(s, _)| AccountSequence(s.0.saturating_add(1)));
         self.next = Some(after_flights.map_or(committed, |s| s.max(committed)));
     }
 
     /// The node took the transaction that was signed with `sequence`.
     pub fn accepted(&mut self, sequence: AccountSequence, flight: Flight) {
-        self.flights.insert(sequence, flight);
+        self.flights.insert((sequence, flight.hash), flight.timeout_height);
         if self.next == Some(sequence) {
             self.next = Some(AccountSequence(sequence.0.saturating_add(1)));
         }
@@ -93,15 +94,16 @@ impl Lane {
     /// The transaction is in a block, or can never be.
     pub fn resolved(&mut self, hash: TxHash) -> bool {
         let before = self.flights.len();
-        self.flights.retain(|_, f| f.hash != hash);
+        self.flights.retain(|(_, flying), _| *flying != hash);
         before != self.flights.len()
     }
 
     /// Transactions which a chain at `height` can't include any more. They leave the lane, which reads the chain's sequence anew.
     pub fn expired(&mut self, height: Height) -> Vec<TxHash> {
-        let gone: Vec<TxHash> = self.flights.values().filter(|f| f.timeout_height < height).map(|f| f.hash).collect();
+        let late = self.flights.iter().filter(|(_, timeout)| **timeout < height);
+        let gone: Vec<TxHash> = late.map(|((_, hash), _)| *hash).collect();
         if !gone.is_empty() {
-            self.flights.retain(|_, f| f.timeout_height >= height);
+            self.flights.retain(|_, timeout| *timeout >= height);
             self.next = None;
             self.resyncs = self.resyncs.saturating_add(1);
         }
@@ -163,6 +165,21 @@ mod tests {
         assert!(lane.expired(Height::new(1, 100)).is_empty());
         assert_eq!(lane.expired(Height::new(1, 101)), vec![TxHash([2; 32])]);
         assert_eq!(lane.turn(), Turn::Sync);
+    }
+
+    #[test]
+    fn of_two_transactions_with_one_sequence_neither_is_forgotten() {
+        let mut lane = Lane::new(4);
+        lane.synced(AccountSequence(1));
+        // No answer to the first; the node never had it and asks for its sequence again.
+        lane.accepted(AccountSequence(1), flight(1));
+        lane.refused(&TxFailure::SequenceMismatch { expected: Some(AccountSequence(1)) });
+        lane.accepted(AccountSequence(1), Flight { timeout_height: Height::new(1, 200), ..flight(2) });
+        assert_eq!(lane.in_flight(), 2);
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(2)));
+        assert!(lane.resolved(TxHash([2; 32])));
+        assert_eq!(lane.expired(Height::new(1, 101)), vec![TxHash([1; 32])]);
+        assert_eq!(lane.in_flight(), 0);
     }
 
     #[test]
