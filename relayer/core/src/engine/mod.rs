@@ -8,8 +8,8 @@
 //! A packet's work for its current action goes Queued -> Proving -> Ready -> InFlight; a fact that makes the action needless drops
 //! the work at any stage. A submission whose outcome is unknown keeps its packets: they are not submitted again before it is resolved.
 //!
-//! Bounds: [`crate::limits`]; at most [`Policy::prove_in_flight`] proof requests and [`Policy::submit_in_flight`] submissions a side, the
-//! backlog never more than half of them, so that clearing does not delay a fresh packet.
+//! Bounds: [`crate::limits`]; at most [`Policy::prove_in_flight`] proof requests and [`Policy::submit_in_flight`] submissions a side for fresh
+//! packets, and half as many for the backlog: each has its own, so that neither delays the other.
 
 mod ends;
 mod intake;
@@ -46,9 +46,9 @@ pub struct Policy {
     pub linger_ns: u64,
     /// Backoff of a failed action: first and largest wait, ns.
     pub backoff_ns: (u64, u64),
-    /// Proof requests under way per side.
+    /// Proof requests under way per side for fresh packets; the backlog has half as many beside them.
     pub prove_in_flight: usize,
-    /// Submissions under way per side.
+    /// Submissions under way per side for fresh packets; the backlog has half as many beside them.
     pub submit_in_flight: usize,
     /// A client is refreshed when this share of its trusting period is spent: numerator, denominator.
     pub refresh: (u64, u64),
@@ -131,6 +131,8 @@ pub struct Engine {
     attempts: BTreeMap<AttemptId, Attempt>,
     effects: VecDeque<Effect>,
     next_id: u64,
+    /// When [`Engine::poll`] last had nothing to give, unless something came in since.
+    idle: Option<u64>,
 }
 
 fn class(backlog: bool) -> usize {
@@ -167,6 +169,7 @@ impl Engine {
             attempts: BTreeMap::new(),
             effects: VecDeque::new(),
             next_id: 0,
+            idle: None,
         }
     }
 
@@ -198,6 +201,7 @@ impl Engine {
 
     /// Takes an input in.
     pub fn handle(&mut self, now: u64, input: Input) {
+        self.idle = None;
         match input {
             Input::Block { side, block } => self.block(now, side, &block),
             Input::Past { side, facts } => {
@@ -227,7 +231,9 @@ impl Engine {
         if self.effects.is_empty() {
             self.plan(now);
         }
-        self.effects.pop_front()
+        let effect = self.effects.pop_front();
+        self.idle = effect.is_none().then_some(now);
+        effect
     }
 
     /// Brings the packet's work in line with what its record says is due.
@@ -389,15 +395,27 @@ impl Engine {
         self.tell_end(key);
     }
 
-    /// When to poll again if nothing else happens, in `now`'s clock.
+    /// When to poll again if nothing else happens, in `now`'s clock. Work whose time had come when there was nothing to do waits for an input
+    /// (an answer that frees a slot, a block): it asks for no poll.
     pub fn deadline(&self) -> Option<u64> {
-        let queued = self.queued.iter().flatten().filter_map(|s| s.first()).map(|(t, _)| *t);
-        let linger = self.ready.iter().filter_map(|s| s.first()).filter_map(|(_, _, key)| {
-            match self.packets.get(key)?.work.as_ref()?.stage {
-                Stage::Ready { since, .. } => Some(since.saturating_add(self.policy.linger_ns)),
-                _ => None,
-            }
+        let from = self.idle.map_or(0, |t| t.saturating_add(1));
+        let queued =
+            self.queued.iter().flatten().filter_map(|s| s.range((from, plan::LOWEST)..).next()).map(|(t, _)| *t);
+        // The first of a side's classes and heights is what is submitted next.
+        let linger = self.ready.iter().filter_map(|s| {
+            let (first, height, _) = *s.first()?;
+            let group = s.range((first, height, plan::LOWEST)..=(first, height, plan::HIGHEST));
+            let until = group.take(limits::BATCH_MESSAGES).filter_map(|(_, _, key)| self.lingers(*key));
+            until.filter(|t| *t >= from).min()
         });
         queued.chain(linger).min()
+    }
+
+    /// Until when a batch waits for company of this packet's sake.
+    fn lingers(&self, key: Key) -> Option<u64> {
+        match self.packets.get(&key)?.work.as_ref()?.stage {
+            Stage::Ready { since, .. } => Some(since.saturating_add(self.policy.linger_ns)),
+            _ => None,
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Engine {
         self.next_id
     }
 
-    /// Half of the slots are the backlog's at most, so that a fresh packet always finds one.
+    /// The backlog has slots of its own, half as many as fresh packets have.
     fn slots(total: usize, backlog: bool) -> usize {
         if backlog { (total / 2).max(1) } else { total.max(1) }
     }
@@ -223,5 +223,5 @@ impl Engine {
     }
 }
 
-const LOWEST: Key = Key { from: Side::A, channel: 0, sequence: crate::id::Sequence(0) };
-const HIGHEST: Key = Key { from: Side::B, channel: u16::MAX, sequence: crate::id::Sequence(u64::MAX) };
+pub(super) const LOWEST: Key = Key { from: Side::A, channel: 0, sequence: crate::id::Sequence(0) };
+pub(super) const HIGHEST: Key = Key { from: Side::B, channel: u16::MAX, sequence: crate::id::Sequence(u64::MAX) };

@@ -309,3 +309,18 @@ fn a_send_found_ahead_of_the_blocks_taken_in_waits_for_them() {
     e.handle(2, Input::Block { side: Side::A, block: block(12, vec![]) });
     assert_eq!(work(drain(&mut e, 2)).len(), 1);
 }
+
+#[test]
+fn work_that_waits_for_a_free_slot_asks_for_no_poll() {
+    let mut e = engine();
+    let past = (1..=5_000).map(|n| (at(5), Fact::Sent(packet(n)))).collect();
+    e.handle(5, Input::Past { side: Side::A, facts: past });
+    assert!(e.deadline().is_some_and(|t| t <= 5), "not polled since: at once");
+    let effects = work(drain(&mut e, 6));
+    assert_eq!(e.deadline(), None, "every slot is busy: only an answer changes that");
+    let Effect::Prove { id, items, .. } = &effects[0] else { panic!("{effects:?}") };
+    let later = |i: &ProveItem| (i.key, Err(ProveFailure::Later { after_ms: 2_000, reason: "timeout" }));
+    e.handle(7, Input::Proved { id: *id, results: items.iter().map(later).collect() });
+    assert_eq!(work(drain(&mut e, 7)).len(), 1);
+    assert_eq!(e.deadline(), Some(7 + 2 * SECOND));
+}
