@@ -43,6 +43,8 @@ pub struct Flight {
 pub struct Lane {
     next: Option<AccountSequence>,
     flights: BTreeMap<(AccountSequence, TxHash), Height>,
+    /// Their account sequence was used by another one: they can't be included any more.
+    overtaken: Vec<TxHash>,
     most: usize,
     resyncs: u64,
 }
@@ -50,7 +52,7 @@ pub struct Lane {
 impl Lane {
     /// A lane that starts in `Resync`, with at most `most` transactions in flight.
     pub fn new(most: usize) -> Self {
-        Self { next: None, flights: BTreeMap::new(), most: most.max(1), resyncs: 0 }
+        Self { next: None, flights: BTreeMap::new(), overtaken: Vec::new(), most: most.max(1), resyncs: 0 }
     }
 
     /// What may be done now.
@@ -91,22 +93,28 @@ impl Lane {
         }
     }
 
-    /// The transaction is in a block, or can never be.
+    /// The transaction is in a block: no other one with its account sequence, or an earlier one, can be any more.
     pub fn resolved(&mut self, hash: TxHash) -> bool {
-        let before = self.flights.len();
-        self.flights.retain(|(_, flying), _| *flying != hash);
-        before != self.flights.len()
+        let Some((used, _)) = self.flights.keys().find(|(_, flying)| *flying == hash).copied() else {
+            return false;
+        };
+        let later = self.flights.split_off(&(AccountSequence(used.0.saturating_add(1)), TxHash([0; 32])));
+        let decided = std::mem::replace(&mut self.flights, later);
+        self.overtaken.extend(decided.into_keys().map(|(_, flying)| flying).filter(|flying| *flying != hash));
+        true
     }
 
-    /// Transactions which a chain at `height` can't include any more. They leave the lane, which reads the chain's sequence anew.
+    /// Transactions which a chain at `height` can't include any more, whose blocks up to there have been told: overtaken ones, and those past
+    /// their timeout height. They leave the lane; after a timeout it reads the chain's sequence anew.
     pub fn expired(&mut self, height: Height) -> Vec<TxHash> {
         let late = self.flights.iter().filter(|(_, timeout)| **timeout < height);
-        let gone: Vec<TxHash> = late.map(|((_, hash), _)| *hash).collect();
+        let mut gone: Vec<TxHash> = late.map(|((_, hash), _)| *hash).collect();
         if !gone.is_empty() {
             self.flights.retain(|_, timeout| *timeout >= height);
             self.next = None;
             self.resyncs = self.resyncs.saturating_add(1);
         }
+        gone.append(&mut self.overtaken);
         gone
     }
 
@@ -190,5 +198,22 @@ mod tests {
         lane.refused(&TxFailure::SequenceMismatch { expected: None });
         lane.synced(AccountSequence(1));
         assert_eq!(lane.turn(), Turn::Sign(AccountSequence(2)));
+    }
+
+    #[test]
+    fn a_transaction_whose_account_sequence_another_one_used_is_given_back() {
+        let mut lane = Lane::new(4);
+        lane.synced(AccountSequence(1));
+        // The node's answer got lost, and so did the transaction.
+        lane.accepted(AccountSequence(1), flight(1));
+        lane.refused(&TxFailure::SequenceMismatch { expected: Some(AccountSequence(1)) });
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(1)));
+        lane.accepted(AccountSequence(1), flight(2));
+        lane.accepted(AccountSequence(2), flight(3));
+        assert_eq!(lane.in_flight(), 3);
+        assert!(lane.expired(Height::new(1, 50)).is_empty());
+        assert!(lane.resolved(TxHash([2; 32])));
+        assert_eq!(lane.expired(Height::new(1, 50)), vec![TxHash([1; 32])]);
+        assert_eq!((lane.in_flight(), lane.turn()), (1, Turn::Sign(AccountSequence(3))));
     }
 }
