@@ -7,8 +7,11 @@
 //! long as one is open the wallet continues at the chain's committed account sequence, of which a chain includes one transaction at most.
 //! Messages that a block has made needless since they were planned are dropped just before signing.
 
+mod pace;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use relayer_core::chain::{Chain, Draft, Outcome, Signed};
 use relayer_core::error::{ChainErrorKind, Remedy, TxFailure};
@@ -19,6 +22,7 @@ use relayer_core::message::Message;
 use relayer_core::packet::{PacketKey, PortChannel};
 use relayer_core::record::Action;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::follow::{Follower, pause};
@@ -26,6 +30,7 @@ use crate::journal::{Attempt, AttemptEnd, AttemptKind, Fee, Journal};
 use crate::limits;
 use crate::path::unix_ns;
 use crate::telemetry::metrics::{Metrics, Redundant};
+use pace::Pace;
 
 /// A transaction to be.
 pub struct Request {
@@ -98,7 +103,7 @@ pub struct LaneTask {
     orphans: Vec<Attempt>,
     next_block: Option<Height>,
     done: VecDeque<BTreeSet<Done>>,
-    not_before: Option<tokio::time::Instant>,
+    pace: Pace,
     failures: u32,
 }
 
@@ -122,7 +127,7 @@ pub fn lane(
         orphans: Vec::new(),
         next_block: None,
         done: VecDeque::new(),
-        not_before: None,
+        pace: Pace::default(),
         failures: 0,
     };
     (task, requests, handle)
@@ -146,7 +151,8 @@ impl LaneTask {
                 self.work().await;
             }
             let room = self.waiting.len() < limits::LANE_QUEUE;
-            let wait = self.not_before.filter(|_| !self.waiting.is_empty());
+            // Stopping sends nothing, so nothing waits for its time.
+            let wait = self.pace.wake().filter(|_| !self.waiting.is_empty() && !stop.is_cancelled());
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if self.flying.is_empty() => return,
@@ -161,7 +167,7 @@ impl LaneTask {
                     None if self.flying.is_empty() => return,
                     None => { heads.changed().await.ok(); self.blocks().await; }
                 },
-                () = tokio::time::sleep_until(wait.unwrap_or_else(tokio::time::Instant::now)), if wait.is_some() => {}
+                () = tokio::time::sleep_until(wait.unwrap_or_else(Instant::now)), if wait.is_some() => {}
             }
             // More requests may be there already: one broadcast takes them together.
             while self.waiting.len() < limits::LANE_QUEUE
@@ -181,8 +187,10 @@ impl LaneTask {
             next = head.height;
         }
         while next <= head.height {
-            if let Some(block) = self.follower.block_for_sure(next).await {
-                self.block(&block).await;
+            match self.follower.block_for_sure(next).await {
+                Some(block) => self.block(&block).await,
+                // What it held of ours would look as if it had never been included.
+                None => self.ask_outcomes().await,
             }
             next = next.next();
         }
@@ -307,7 +315,7 @@ impl LaneTask {
     /// Signs and broadcasts what may go now.
     async fn work(&mut self) {
         while !self.waiting.is_empty() {
-            if self.not_before.is_some_and(|t| t > tokio::time::Instant::now()) {
+            if !self.pace.over(Instant::now()) {
                 return;
             }
             match self.lane.turn() {
@@ -328,7 +336,7 @@ impl LaneTask {
     }
 
     fn later(&mut self, ms: u64) {
-        self.not_before = Some(tokio::time::Instant::now() + std::time::Duration::from_millis(ms));
+        self.pace.pause(Instant::now(), Duration::from_millis(ms));
     }
 
     /// The chain can't be reached or the wallet can't pay: the waiting requests go back to their paths, which plan anew.
