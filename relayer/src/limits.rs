@@ -74,6 +74,11 @@ pub const ADMIN_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Open connections get this long to finish when the relayer stops.
 pub const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 
+// Stopping
+
+/// What is left to close after `shutdown_timeout`: with its default of 8 s a stop takes less than the promised 10 s.
+pub const CLOSING: Duration = Duration::from_millis(1_800);
+
 // Keys
 
 /// Longest secret: a 24-word mnemonic has about 200 bytes, a hexadecimal key 64.

@@ -165,6 +165,8 @@ impl Relayer {
         let drained = tokio::time::timeout_at(until, async { while self.lanes.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!("transactions still in flight: their outcomes are found at the next start");
+            // Paths wait for outcomes as long as there is a lane to tell them.
+            self.lanes.shutdown().await;
         }
         self.stop.cancel();
         let grace = Duration::from_millis(1_500);

@@ -53,6 +53,8 @@ pub enum PoolError {
     },
 }
 
+/// What the names of the verification threads begin with.
+pub(crate) const THREADS: &str = "verify-";
 /// A number of nanoseconds per unit of cost for a protocol not yet seen: an ICS-23 proof's 5 us.
 const FIRST_NS_PER_COST: u64 = 5_000;
 /// A client stays with its thread while that has at most this much more to do than the idlest, ns: a header of 100 signatures.
@@ -112,7 +114,7 @@ impl Pool {
         for n in 0..count {
             let (sender, receiver) = bounded(queue);
             let outstanding_ns = Arc::<AtomicU64>::default();
-            let name = format!("verify-{n}");
+            let name = format!("{THREADS}{n}");
             let outstanding = outstanding_ns.clone();
             threads.push(std::thread::Builder::new().name(name).spawn(move || work(&receiver, &outstanding))?);
             workers.push(Worker { queue: sender, outstanding_ns });

@@ -8,13 +8,15 @@ use miette::IntoDiagnostic;
 use relayer_config::settings::LogFormat;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Common, Done, Failure};
 use crate::admin::{AdminServer, Sources};
 use crate::keys;
+use crate::limits;
 use crate::open::Opener;
 use crate::program::Program;
-use crate::start::Relayer;
+use crate::start::{Relayer, StartError};
 use crate::status::Gatherer;
 use crate::telemetry::{self, log::Format};
 
@@ -36,17 +38,19 @@ impl Start {
         if let Some(name) = &self.path
             && settings.path(name).is_none()
         {
-            return Err(Failure { report: miette::miette!("no path is named `{name}` in {}", common.config.display()), code: 2 });
+            return Err(Failure {
+                report: miette::miette!("no path is named `{name}` in {}", common.config.display()),
+                code: 2,
+            });
         }
         let format = match settings.global.log_format {
             LogFormat::Human => Format::Human,
             LogFormat::Json => Format::Json,
         };
         telemetry::log::init(format, settings.global.log_level.as_str()).into_diagnostic()?;
+        let mut panics = telemetry::panic::watch();
         let program = Program::open(&settings)?;
         let mut terminate = signal(SignalKind::terminate()).into_diagnostic()?;
-        let opener = Opener::new(program.journal.clone(), program.metrics.clone(), program.pool.clone());
-        let mut relayer = Relayer::start(&settings, &opener, &program, self.path.as_deref()).await?;
         let token = match &settings.global.admin_token_env {
             Some(variable) => Some(keys::from_env(variable.as_str()).into_diagnostic()?),
             None => None,
@@ -54,7 +58,10 @@ impl Start {
         let (snapshots, snapshot) = watch::channel(Arc::default());
         let metrics = program.metrics.clone();
         let sources = Sources { snapshot, metrics: Box::new(move || metrics.encode()) };
+        // Before anything is relayed: a port that is taken shows while nothing has been paid for.
         let admin = AdminServer::start(settings.global.admin, token, sources).await.into_diagnostic()?;
+        let opener = Opener::new(program.journal.clone(), program.metrics.clone(), program.pool.clone());
+        let mut relayer = Relayer::start(&settings, &opener, &program, self.path.as_deref()).await?;
         let gatherer = Gatherer::new(&program, &relayer, &settings);
         let gathering = tokio::spawn(gatherer.run(snapshots));
         tracing::info!(paths = relayer.paths.len(), chains = relayer.chains.len(), admin = %admin.address(), "relaying");
@@ -62,6 +69,10 @@ impl Start {
         let died = loop {
             tokio::select! {
                 died = relayer.died() => break Some(died),
+                Ok(seen) = panics.wait_for(Option::is_some) => {
+                    let (task, why) = seen.as_ref().map_or_else(Default::default, |p| (p.place.clone(), p.why.to_string()));
+                    break Some(StartError::Died { task, why });
+                }
                 _ = terminate.recv() => break None,
                 result = tokio::signal::ctrl_c() => { result.into_diagnostic()?; break None }
                 _ = save.tick() => relayer.save_trust(&program).await,
@@ -77,14 +88,19 @@ impl Start {
             }
             std::process::exit(130);
         });
+        let closed_by = Instant::now() + settings.global.shutdown_timeout + limits::CLOSING;
         relayer.stop(&program, settings.global.shutdown_timeout).await;
-        admin.close().await;
         gathering.abort();
-        program.close().await;
+        let closing = async {
+            admin.close().await;
+            program.close().await;
+        };
+        if timeout_at(closed_by, closing).await.is_err() {
+            tracing::warn!("not all could be closed in time; the journal holds what was committed");
+        }
         match died {
             None => Ok(()),
             Some(error) => Err(error.into()),
         }
     }
 }
-

@@ -6,4 +6,5 @@ mod export;
 mod label;
 pub mod log;
 pub mod metrics;
+pub mod panic;
 pub mod trace;
