@@ -20,6 +20,9 @@ fn journal_files(store: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
+/// What happens to the journal's file.
+type Damage = fn(&Path);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_or_damaged_journal_costs_no_packet() {
     let mut line = Line::open(Devnet::two_chains().await.unwrap(), &ConfigOptions::default()).await.unwrap();
@@ -29,7 +32,7 @@ async fn a_lost_or_damaged_journal_costs_no_packet() {
     let back = vec![Transfer::new(&link.b.channel, 1, STAKE, alice.address()); 60];
     let store = line.relayer.config.store.clone();
 
-    let damages: [(&str, fn(&Path)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("deleted", |file| std::fs::remove_file(file).unwrap()),
         ("noise", |file| std::fs::write(file, vec![0xa5; 20_000]).unwrap()),
         ("cut off", |file| {
