@@ -72,15 +72,26 @@ impl Opener {
     }
 
     /// A chain with another key than the configured one.
-    pub async fn open_with_key(&self, settings: &Settings, id: &ChainId, secret: &SecretString) -> miette::Result<Arc<CosmosChain>> {
+    pub async fn open_with_key(
+        &self,
+        settings: &Settings,
+        id: &ChainId,
+        secret: &SecretString,
+    ) -> miette::Result<Arc<CosmosChain>> {
         let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
         let key = Key::from_secret(secret, chain.coin_type, 0).into_diagnostic()?;
         self.with_wallet(chain, Some((key, wallet(chain)))).await
     }
 
-    async fn with_wallet(&self, chain: &Chain, wallet: Option<(Key, WalletSettings)>) -> miette::Result<Arc<CosmosChain>> {
+    async fn with_wallet(
+        &self,
+        chain: &Chain,
+        wallet: Option<(Key, WalletSettings)>,
+    ) -> miette::Result<Arc<CosmosChain>> {
         let mut config = CosmosConfig::new(chain.id.clone(), chain.account_prefix.as_str(), self.rpc(chain)?);
         config.store_prefix = chain.store_prefix.as_str().as_bytes().to_vec();
+        let stream = EndpointUrl::try_from(chain.ws.url().clone());
+        config.stream = Some(stream.map_err(|why| miette!("chain {}: `{}`: {why}", chain.id, chain.ws))?);
         config.trust = self.trust(chain).await;
         config.trust_threshold = (chain.client.trust_threshold.numerator, chain.client.trust_threshold.denominator);
         config.trusting_period = chain.client.trusting_period;
@@ -99,13 +110,15 @@ impl Opener {
                 })
             }
         };
-        let chain = CosmosChain::new(config, wallet, cpu).into_diagnostic().wrap_err_with(|| format!("chain {}", chain.id))?;
+        let chain =
+            CosmosChain::new(config, wallet, cpu).into_diagnostic().wrap_err_with(|| format!("chain {}", chain.id))?;
         Ok(Arc::new(chain))
     }
 
     fn rpc(&self, chain: &Chain) -> miette::Result<RpcSettings> {
         let endpoint = |e: &Endpoint, archive| -> miette::Result<EndpointSettings> {
-            let url = EndpointUrl::try_from(e.url().clone()).map_err(|why| miette!("chain {}: `{e}`: {why}", chain.id))?;
+            let url =
+                EndpointUrl::try_from(e.url().clone()).map_err(|why| miette!("chain {}: `{e}`: {why}", chain.id))?;
             let mut settings = EndpointSettings::new(url);
             settings.archive = archive;
             settings.limiter.rate_per_second = u64::from(chain.limits.requests_per_second);
@@ -165,7 +178,8 @@ fn load_key(settings: &Settings, chain: &Chain) -> miette::Result<Key> {
         help: help.clone(),
         why,
     };
-    let secret = keys::secret(&keystore, &chain.id, chain.key.name.as_str(), &chain.key.source, ask).map_err(|e| broken(e.into()))?;
+    let secret = keys::secret(&keystore, &chain.id, chain.key.name.as_str(), &chain.key.source, ask)
+        .map_err(|e| broken(e.into()))?;
     Ok(Key::from_secret(&secret, chain.coin_type, 0).map_err(|e| broken(e.into()))?)
 }
 
@@ -185,5 +199,35 @@ fn wallet(chain: &Chain) -> WalletSettings {
         timeout_blocks: chain.tx_timeout_blocks,
         max_tx_bytes: chain.max_tx_bytes,
         ..WalletSettings::new(chain.account_prefix.as_str(), PriceSource::Static(price))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relayer_core::chain::Chain as _;
+    use relayer_core::id::Height;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_event_stream_is_the_one_that_the_file_names() {
+        let stream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let text = include_str!("../../config/examples/minimal.toml");
+        let mut settings = relayer_config::parse(text, "relayer.toml").unwrap();
+        let address = format!("ws://{}/websocket", stream.local_addr().unwrap());
+        settings.chains[0].ws = relayer_config::settings::Endpoint::ws(&address).unwrap();
+        let id = settings.chains[0].id.clone();
+        let chain = Opener::plain().open_without_key(&settings, &id).await.unwrap();
+        // Nobody listens at `rpc`: asking fails again and again, beside the stream.
+        let asking = async {
+            loop {
+                chain.next_head(Height::default()).await.ok();
+            }
+        };
+        tokio::select! {
+            () = asking => {}
+            connected = stream.accept() => drop(connected.unwrap()),
+        }
     }
 }

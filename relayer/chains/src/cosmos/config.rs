@@ -7,7 +7,7 @@ use std::time::Duration;
 use relayer_core::id::ChainId;
 use relayer_core::limits::{ACK_BYTES, PACKET_DATA_BYTES};
 
-use crate::rpc::RpcSettings;
+use crate::rpc::{EndpointUrl, RpcSettings};
 
 /// Where the first trusted header comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,10 @@ pub struct CosmosConfig {
     pub ack_bytes: usize,
     /// Between polls of the head while the event stream is silent.
     pub poll: Duration,
-    /// Follow the event stream of the first endpoint; without it the head is polled only.
+    /// Follow the event stream; without it the head is polled only.
     pub websocket: bool,
+    /// Address of the event stream; `None` for the first endpoint's own.
+    pub stream: Option<EndpointUrl>,
     /// The endpoints and their limits.
     pub rpc: RpcSettings,
 }
@@ -69,6 +71,7 @@ impl CosmosConfig {
             ack_bytes: ACK_BYTES,
             poll: super::limits::POLL,
             websocket: true,
+            stream: None,
             rpc,
         }
     }

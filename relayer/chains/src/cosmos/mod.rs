@@ -83,8 +83,8 @@ pub struct CosmosChain {
 impl CosmosChain {
     /// Sets up the chain; nothing is called yet. Without a wallet it can be read only. `cpu` runs the verification.
     pub fn new(config: CosmosConfig, wallet: Option<(Key, WalletSettings)>, cpu: Cpu) -> Result<Self, OpenError> {
-        let stream =
-            config.rpc.endpoints.iter().find(|endpoint| !endpoint.archive).map(|endpoint| endpoint.url.clone());
+        let first = config.rpc.endpoints.iter().find(|endpoint| !endpoint.archive);
+        let stream = config.stream.or_else(|| first.map(|endpoint| endpoint.url.clone()));
         let rpc = RpcClient::new(config.rpc)?;
         let wallet = match wallet {
             Some((key, settings)) => Some(Wallet::new(rpc.clone(), config.id.clone(), key, settings)?),
