@@ -100,6 +100,15 @@ impl ClientCache {
         });
     }
 
+    /// A height that the chain does not hold after all: an event lied, or the state was pruned. The last one left stays.
+    fn forget(&self, height: Height) {
+        self.with(|c| {
+            if c.heights.len() > 1 {
+                c.heights.retain(|h| *h != height);
+            }
+        });
+    }
+
     /// The highest known height below `target`.
     pub(super) fn trusted_below(&self, target: Height) -> Option<Height> {
         self.with(|c| c.heights.iter().copied().filter(|h| *h < target).max())
@@ -138,10 +147,35 @@ impl Path {
         let chain = self.chain(side);
         let path = StorePath::ConsensusState(self.spec.ends[side.index()].client.clone(), height);
         let found = chain.query(&[path], None, false).await?.into_iter().next().and_then(|p| p.value);
-        let value = found.ok_or_else(|| ChainError::new(chain.id(), ChainErrorKind::NotFound, "consensus state"))?;
+        let Some(value) = found else {
+            cache.forget(height);
+            return Err(ChainError::new(chain.id(), ChainErrorKind::NotFound, format!("consensus state at {height}")));
+        };
         let state =
             any(&value).ok_or_else(|| ChainError::new(chain.id(), ChainErrorKind::Malformed, "consensus state"))?;
         cache.learn(height, state.clone());
         Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relayer_core::id::Timestamp;
+    use relayer_core::packet::At;
+
+    use super::*;
+
+    #[test]
+    fn a_height_that_the_chain_does_not_hold_is_no_base_for_updates() {
+        let (client, at) = (ClientId::new("07-tendermint-0").unwrap(), |n| Height::new(1, n));
+        let cache = ClientCache::default();
+        cache.set(client.clone(), Any::default(), at(10), Any::default(), Vec::new());
+        let told = Fact::ClientUpdated { client, heights: vec![at(20)], header: None };
+        cache.note(&BlockFacts { at: At { height: at(5), time: Timestamp(0) }, facts: vec![told], txs: Vec::new() });
+        assert_eq!(cache.trusted_below(at(30)), Some(at(20)));
+        cache.forget(at(20));
+        assert_eq!(cache.trusted_below(at(30)), Some(at(10)));
+        cache.forget(at(10));
+        assert_eq!(cache.trusted_below(at(30)), Some(at(10)));
     }
 }
