@@ -11,5 +11,6 @@ mod error;
 pub mod limits;
 pub mod proxy;
 pub mod relay;
+pub mod sim;
 
 pub use error::DevnetError;
