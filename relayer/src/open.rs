@@ -143,7 +143,8 @@ impl Opener {
         Ok(rpc)
     }
 
-    /// The operator's word first, then what an earlier run verified, then the first header met.
+    /// The operator's word first, then what an earlier run verified (also when the operator's header has grown too old), then the first
+    /// header met.
     async fn trust(&self, chain: &Chain) -> Trust {
         let stored = match &self.journal {
             Some(journal) => journal.trust(&chain.id).await.unwrap_or_else(|error| {
@@ -153,7 +154,7 @@ impl Opener {
             None => None,
         };
         match (stored, chain.trusted) {
-            (_, Some(t)) => Trust::Configured { height: t.height, hash: t.hash },
+            (later, Some(t)) => Trust::Configured { height: t.height, hash: t.hash, later },
             (Some(state), None) => Trust::Stored(state),
             (None, None) => Trust::FirstUse,
         }

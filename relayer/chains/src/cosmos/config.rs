@@ -18,6 +18,8 @@ pub enum Trust {
         height: u64,
         /// Header hash.
         hash: [u8; 32],
+        /// What [`super::CosmosChain::export_trust`] gave in an earlier run: serves when the named header has expired or been pruned.
+        later: Option<Vec<u8>>,
     },
     /// Whatever the node says first is trusted, with a warning.
     FirstUse,

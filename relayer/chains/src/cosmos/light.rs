@@ -257,26 +257,31 @@ impl Inner {
     async fn root_given(&self, near: u64) -> Result<bool, ChainError> {
         match &self.settings.trust {
             Trust::FirstUse => Ok(false),
-            Trust::Configured { height, hash } => {
-                let fetched = self.fetch(*height).await?;
+            Trust::Configured { height, hash, later } => {
+                let fetched = match (self.fetch(*height).await, later) {
+                    (Ok(fetched), _) => fetched,
+                    (Err(error), Some(bytes)) if matches!(error.kind, ChainErrorKind::Pruned(_)) => {
+                        let Some(block) = self.fresh(bytes).await? else { return Err(error) };
+                        self.blocks.put(block);
+                        return Ok(true);
+                    }
+                    (Err(error), _) => return Err(error),
+                };
                 let found = fetched.block.signed_header.header.hash();
                 if found.as_bytes() != hash {
                     let detail = format!("height {height} has {found} at {}", fetched.endpoint);
                     let kind = ChainErrorKind::Setup("the configured trusted header has another hash on this node");
                     return Err(self.node.error(kind, detail));
                 }
-                self.blocks.put(fetched.block);
+                let block = match later {
+                    Some(bytes) if self.expired(&fetched.block).await? => self.fresh(bytes).await?,
+                    _ => None,
+                };
+                self.blocks.put(block.unwrap_or(fetched.block));
                 Ok(true)
             }
             Trust::Stored(bytes) => {
-                let rules = self.rules().await?;
-                let stored = from_bytes(bytes, self.node.chain().as_str());
-                let fresh = stored.filter(|block| {
-                    let time = u64::try_from(block.time().unix_timestamp_nanos()).unwrap_or_default();
-                    let age = verify::now().as_nanos().saturating_sub(time);
-                    u128::from(age) < rules.trusting.as_nanos()
-                });
-                let Some(block) = fresh else {
+                let Some(block) = self.fresh(bytes).await? else {
                     tracing::warn!(chain = %self.node.chain(), near, "the stored trusted header is damaged or has expired: not used");
                     return Ok(false);
                 };
@@ -284,6 +289,19 @@ impl Inner {
                 Ok(true)
             }
         }
+    }
+
+    /// Whether a block is older than the trusting period.
+    async fn expired(&self, block: &LightBlock) -> Result<bool, ChainError> {
+        let time = u64::try_from(block.time().unix_timestamp_nanos()).unwrap_or_default();
+        let age = verify::now().as_nanos().saturating_sub(time);
+        Ok(u128::from(age) >= self.rules().await?.trusting.as_nanos())
+    }
+
+    /// What an earlier run exported, if it is whole and not too old.
+    async fn fresh(&self, bytes: &[u8]) -> Result<Option<LightBlock>, ChainError> {
+        let Some(block) = from_bytes(bytes, self.node.chain().as_str()) else { return Ok(None) };
+        Ok(if self.expired(&block).await? { None } else { Some(block) })
     }
 
     async fn fetch(&self, height: u64) -> Result<Fetched, ChainError> {

@@ -132,6 +132,11 @@ fn number(params: &Value, name: &str) -> u64 {
 fn answer(served: &mut Served, call: &Value) -> Value {
     let (params, id) = (&call["params"], &call["id"]);
     let error = |data: &str| json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": "Internal error", "data": data}});
+    let lowest = served.blocks.keys().next().copied().unwrap();
+    let asked = number(params, "height");
+    if asked > 0 && asked < lowest {
+        return error(&format!("height {asked} is not available, lowest height is {lowest}"));
+    }
     let result = match call["method"].as_str().unwrap() {
         "status" => json!({
             "node_info": {"network": CHAIN},
@@ -165,6 +170,10 @@ fn answer(served: &mut Served, call: &Value) -> Value {
 /// Serves the blocks and gives a chain that reads them.
 async fn chain_of(blocks: BTreeMap<u64, LightBlock>, trusted: u64) -> (CosmosChain, Shared) {
     let hash = made_chain_hash(&blocks, trusted);
+    chain_trusting(blocks, Trust::Configured { height: trusted, hash, later: None }).await
+}
+
+async fn chain_trusting(blocks: BTreeMap<u64, LightBlock>, trust: Trust) -> (CosmosChain, Shared) {
     let served: Shared = Arc::new(Mutex::new(Served { blocks, commits: 0 }));
     let state = served.clone();
     let handler = move |Json(request): Json<Value>| {
@@ -184,7 +193,7 @@ async fn chain_of(blocks: BTreeMap<u64, LightBlock>, trusted: u64) -> (CosmosCha
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().route("/", post(handler))).await.unwrap() });
     let endpoint = EndpointSettings::new(format!("http://{address}").parse().unwrap());
     let mut config = CosmosConfig::new(ChainId::new(CHAIN).unwrap(), "made", RpcSettings::new(CHAIN, vec![endpoint]));
-    config.trust = Trust::Configured { height: trusted, hash };
+    config.trust = trust;
     config.trusting_period = Some(Duration::from_secs(86_400));
     config.websocket = false;
     (CosmosChain::new(config, None, Cpu::inline()).unwrap(), served)
@@ -349,4 +358,22 @@ async fn exported_trust_is_taken_up_again_and_damaged_trust_is_not() {
         // A flipped bit in a signature or a proposer is found when something is verified from it; the hashes cover the rest.
         assert!(read.is_none_or(|block| block.signed_header.header == blocks[&7].signed_header.header));
     }
+}
+
+#[tokio::test]
+async fn a_named_header_that_nodes_have_pruned_is_followed_by_what_an_earlier_run_verified() {
+    let mut blocks = made_chain();
+    let hash = made_chain_hash(&blocks, 1);
+    let (chain, _) = chain_of(blocks.clone(), 1).await;
+    chain.verified(at(7)).await.unwrap();
+    let later = chain.export_trust();
+    blocks.remove(&1);
+    let (lost, _) = chain_trusting(blocks.clone(), Trust::Configured { height: 1, hash, later: None }).await;
+    assert_eq!(label(lost.verified(at(TOP)).await), "pruned");
+    let (chain, _) = chain_trusting(blocks.clone(), Trust::Configured { height: 1, hash, later: later.clone() }).await;
+    let verified = chain.verified(at(TOP)).await.unwrap();
+    assert_eq!(verified.consensus_state, consensus_state(&blocks[&TOP]).unwrap().encode());
+    // A header that is there and another one than named is not made good by it.
+    let (wrong, _) = chain_trusting(blocks, Trust::Configured { height: 2, hash, later }).await;
+    assert_eq!(label(wrong.verified(at(TOP)).await), "setup");
 }
