@@ -10,7 +10,7 @@ use relayer_core::chain::Chain;
 use relayer_core::error::{ChainError, ChainErrorKind, Remedy};
 use relayer_core::packet::Side;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::task::JoinSet;
 
 use crate::admin::{
     ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency, LimitStatus,
@@ -20,7 +20,7 @@ use crate::cli::error::chain_remedy;
 use crate::path::Path;
 use crate::program::Program;
 use crate::start::Relayer;
-use crate::telemetry::metrics::Backlog;
+use crate::telemetry::metrics::{Backlog, Metrics};
 
 /// Between two snapshots.
 const EVERY: Duration = Duration::from_millis(500);
@@ -44,16 +44,57 @@ fn unix_ms() -> u64 {
 struct Watched {
     chain: Arc<relayer_chains::cosmos::CosmosChain>,
     follower: Arc<crate::follow::Follower>,
-    balance: Option<(u128, String)>,
-    wallet_trouble: Option<String>,
+    wallet: watch::Receiver<Wallet>,
     silent_after: Duration,
     per_second: f64,
+}
+
+/// What is known of a chain's wallet.
+#[derive(Debug, Clone, Default)]
+struct Wallet {
+    balance: Option<(u128, String)>,
+    trouble: Option<String>,
+}
+
+/// Asks for a wallet's state for ever. A task of its own a chain: one that is away answers late, and the snapshots don't wait for it.
+async fn watch_wallet(
+    chain: Arc<relayer_chains::cosmos::CosmosChain>,
+    metrics: Arc<Metrics>,
+    to: watch::Sender<Wallet>,
+) {
+    let mut wallet = Wallet::default();
+    loop {
+        match chain.balance().await {
+            Ok((amount, denom)) => {
+                metrics.wallet(chain.id().as_str(), chain.signer(), &denom, amount);
+                wallet.balance = Some((amount, denom));
+            }
+            Err(error) => tracing::debug!(chain = %chain.id(), "balance: {error}"),
+        }
+        // The account says more than the balance: a wrong prefix, a key that can't sign. One that does not exist is an empty wallet.
+        let trouble = match chain.account_sequence().await {
+            Err(error) if matches!(error.kind, ChainErrorKind::Setup(why) if why != NO_ACCOUNT) => {
+                Some(with_remedy(&error))
+            }
+            // Not asked, not answered: what was known stays.
+            Err(error) if error.remedy() != Remedy::Halt => wallet.trouble.clone(),
+            _ => None,
+        };
+        if let Some(text) = trouble.as_ref().filter(|t| wallet.trouble.as_ref() != Some(*t)) {
+            tracing::error!(chain = %chain.id(), "the wallet {} can't pay: {text}", chain.signer());
+        }
+        wallet.trouble = trouble;
+        to.send_replace(wallet.clone());
+        tokio::time::sleep(BALANCE_EVERY).await;
+    }
 }
 
 /// Gathers snapshots until the receiver is gone.
 pub struct Gatherer {
     program: Program,
     chains: Vec<Watched>,
+    /// Ends with the gatherer.
+    _wallets: JoinSet<()>,
     paths: Vec<Arc<Path>>,
     started_unix_s: u64,
     workers: u64,
@@ -63,16 +104,24 @@ impl Gatherer {
     /// For a running relayer.
     pub fn new(program: &Program, relayer: &Relayer, settings: &Settings) -> Self {
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
-        let chains = relayer.chains.iter().filter_map(|(id, chain)| {
-            let follower = relayer.followers.get(id)?.clone();
-            let per_second = settings.chain(id).map_or(0.0, |c| f64::from(c.limits.requests_per_second));
-            let block_time = settings.chain(id).map_or(Duration::from_secs(6), |c| c.block_time);
-            let silent_after = SILENT_LEAST + block_time * SILENT_BLOCKS;
-            Some(Watched { chain: chain.clone(), follower, balance: None, wallet_trouble: None, silent_after, per_second })
-        });
+        let mut wallets = JoinSet::new();
+        let chains: Vec<Watched> = relayer
+            .chains
+            .iter()
+            .filter_map(|(id, chain)| {
+                let follower = relayer.followers.get(id)?.clone();
+                let per_second = settings.chain(id).map_or(0.0, |c| f64::from(c.limits.requests_per_second));
+                let block_time = settings.chain(id).map_or(Duration::from_secs(6), |c| c.block_time);
+                let silent_after = SILENT_LEAST + block_time * SILENT_BLOCKS;
+                let (to, wallet) = watch::channel(Wallet::default());
+                wallets.spawn(watch_wallet(chain.clone(), program.metrics.clone(), to));
+                Some(Watched { chain: chain.clone(), follower, wallet, silent_after, per_second })
+            })
+            .collect();
         Self {
             program: program.clone(),
-            chains: chains.collect(),
+            chains,
+            _wallets: wallets,
             paths: relayer.paths.clone(),
             started_unix_s: unix_ms() / 1_000,
             workers: settings.global.workers(cpus) as u64,
@@ -80,41 +129,10 @@ impl Gatherer {
     }
 
     /// Gathers for ever.
-    pub async fn run(mut self, to: watch::Sender<Arc<Snapshot>>) {
-        let mut balances_at = Instant::now();
+    pub async fn run(self, to: watch::Sender<Arc<Snapshot>>) {
         while !to.is_closed() {
             to.send_replace(Arc::new(self.gather()));
-            if balances_at <= Instant::now() {
-                balances_at = Instant::now() + BALANCE_EVERY;
-                self.balances().await;
-            }
             tokio::time::sleep(EVERY).await;
-        }
-    }
-
-    async fn balances(&mut self) {
-        for watched in &mut self.chains {
-            match watched.chain.balance().await {
-                Ok((amount, denom)) => {
-                    self.program.metrics.wallet(watched.chain.id().as_str(), watched.chain.signer(), &denom, amount);
-                    watched.balance = Some((amount, denom));
-                }
-                Err(error) => tracing::debug!(chain = %watched.chain.id(), "balance: {error}"),
-            }
-            // The account says more than the balance: a wrong prefix, a key that can't sign. One that does not exist is an empty wallet.
-            let account = watched.chain.account_sequence().await;
-            let trouble = match account {
-                Err(error) if matches!(error.kind, ChainErrorKind::Setup(why) if why != NO_ACCOUNT) => {
-                    Some(with_remedy(&error))
-                }
-                // Not asked, not answered: what was known stays.
-                Err(error) if error.remedy() != Remedy::Halt => continue,
-                _ => None,
-            };
-            if let Some(text) = trouble.as_ref().filter(|t| watched.wallet_trouble.as_ref() != Some(*t)) {
-                tracing::error!(chain = %watched.chain.id(), "the wallet {} can't pay: {text}", watched.chain.signer());
-            }
-            watched.wallet_trouble = trouble;
         }
     }
 
@@ -184,12 +202,16 @@ impl Gatherer {
             (None, None) => Some(format!("{}: no block seen yet", watched.chain.id())),
             (None, Some(lag)) if lag > silent_ms => {
                 let seconds = lag / 1_000;
-                Some(format!("{}: no new block for {seconds} s; see whether the chain stands still, or its node", watched.chain.id()))
+                Some(format!(
+                    "{}: no new block for {seconds} s; see whether the chain stands still, or its node",
+                    watched.chain.id()
+                ))
             }
             (None, Some(_)) => None,
         };
         reasons.extend(trouble.clone());
-        reasons.extend(watched.wallet_trouble.clone());
+        let wallet = watched.wallet.borrow().clone();
+        reasons.extend(wallet.trouble);
         let endpoints: Vec<EndpointStatus> = watched
             .chain
             .rpc()
@@ -214,12 +236,12 @@ impl Gatherer {
             let lag = lag_ms.unwrap_or(0) as f64 / 1e3;
             self.program.metrics.chain(watched.chain.id().as_str(), &first.label, head.height.number, lag);
         }
-        if watched.balance.as_ref().is_some_and(|(amount, _)| *amount == 0) {
+        if wallet.balance.as_ref().is_some_and(|(amount, _)| *amount == 0) {
             reasons.push(format!(
                 "{}: wallet {} is empty; send it some {}",
                 watched.chain.id(),
                 watched.chain.signer(),
-                watched.balance.as_ref().map_or("", |(_, d)| d)
+                wallet.balance.as_ref().map_or("", |(_, d)| d)
             ));
         }
         ChainStatus {
@@ -228,8 +250,8 @@ impl Gatherer {
             lag_ms,
             endpoints,
             wallet: Some(watched.chain.signer().to_owned()).filter(|a| !a.is_empty()),
-            balance: watched.balance.as_ref().map(|(amount, _)| amount.to_string()),
-            denom: watched.balance.as_ref().map(|(_, denom)| denom.clone()),
+            balance: wallet.balance.as_ref().map(|(amount, _)| amount.to_string()),
+            denom: wallet.balance.as_ref().map(|(_, denom)| denom.clone()),
             in_flight: 0,
             error: trouble,
         }

@@ -43,10 +43,11 @@ async fn an_absent_chain_delays_only_its_own_path_and_is_joined_when_it_is_back(
     alice.burst(&vec![Transfer::new(&to_b.a.channel, 1, STAKE, bob.address()); 4]).await.unwrap();
     line.net.b.stop().await.unwrap();
     line.relayer.launch().unwrap();
-    let reasons = line.relayer.degraded(&["sim-b-1"], WAIT).await.unwrap();
+    line.relayer.degraded(&["sim-b-1"], WAIT).await.unwrap();
+    exchange(&to_c, &alice, &carol).await;
+    let reasons = line.relayer.degraded(&["sim-b-1", "rpc"], WAIT).await.unwrap();
     println!("B down at the start: {reasons}");
     assert!(!reasons.contains("sim-c-1"), "{reasons}");
-    exchange(&to_c, &alice, &carol).await;
     assert_eq!(to_b.a.open().await.unwrap().len(), 4);
     line.net.b.start_again().await.unwrap();
     to_b.settled(WAIT).await.unwrap();

@@ -18,6 +18,8 @@ use crate::telemetry::trace::{PacketStart, SpanDetails};
 
 /// Latencies kept for `status`.
 const RECENT: usize = 1_000;
+/// Why a proof can't be had that are no failed verifications.
+const AWAY: [&str; 5] = ["unavailable", "throttled", "timeout", "not_yet", "received_meanwhile"];
 /// News written together at most.
 const NEWS: usize = 2_000;
 
@@ -152,7 +154,10 @@ impl Notices {
             }
             Notice::ProofRefused { key, reason } => {
                 let chain = self.path.chain(key.from).id().to_string();
-                metrics.verification_failed(&chain, reason);
+                // A node that is away or behind has proven nothing wrong.
+                if !AWAY.contains(&reason) {
+                    metrics.verification_failed(&chain, reason);
+                }
                 tracing::debug!(path = %self.path.spec.name, packet = %key, reason, "proof not had");
             }
             Notice::Unusable { side, reason } => {
