@@ -64,8 +64,8 @@ async fn late_packets_are_refunded_once_and_punctual_ones_beside_them_received()
     assert_eq!(line.net.a.balance(alice.address(), STAKE).await.unwrap(), funds - 7);
     assert_eq!(line.net.b.balance(bob.address(), &link.voucher_on_b(STAKE)).await.unwrap(), 7);
 
-    // A height that the running relayer has to wait for: the packet is kept from being received by pausing nothing, but
-    // by a filter-free race that either side may win; money is never lost and never doubled.
+    // A timeout so close that the running relayer may win or lose the race against it: either way the money is in one
+    // place.
     let height = line.net.b.height().await.unwrap();
     alice
         .transfer(
