@@ -34,13 +34,27 @@ impl Engine {
         };
         let first = Key { from: side, channel, sequence: Sequence(0) };
         let last = Key { from: side, channel, sequence: Sequence(u64::MAX) };
-        let gone: Vec<(Key, bool)> = self
-            .packets
-            .range(first..=last)
-            .filter(|(k, e)| !open.contains(&k.sequence) && e.record.sent.is_some_and(|s| s.height <= at.height))
-            .filter(|(_, e)| !e.record.phase(false).ended())
-            .map(|(k, e)| (*k, e.record.received.is_some()))
-            .collect();
+        let mut gone: Vec<(Key, bool)> = Vec::new();
+        for (key, entry) in self.packets.range_mut(first..=last) {
+            if open.contains(&key.sequence) || entry.record.phase(false).ended() {
+                entry.absent = None;
+                continue;
+            }
+            let absent = match entry.record.sent {
+                Some(sent) => sent.height <= at.height,
+                // Received, so it was sent, but perhaps after this block. By the next reading, which begins after this one, it was.
+                None => match entry.absent {
+                    Some(before) => before < at.height,
+                    None => {
+                        entry.absent = entry.record.received.map(|_| at.height);
+                        false
+                    }
+                },
+            };
+            if absent {
+                gone.push((*key, entry.record.received.is_some()));
+            }
+        }
         for (key, received) in gone {
             let mut said = Record::default();
             if received {

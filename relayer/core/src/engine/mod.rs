@@ -98,6 +98,8 @@ struct Entry {
     work: Option<Work>,
     backlog: bool,
     told: Option<Phase>,
+    /// Its send is not known, and the source's state after this block held no commitment for it.
+    absent: Option<Height>,
 }
 
 #[derive(Debug, Clone)]

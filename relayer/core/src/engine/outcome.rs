@@ -93,7 +93,8 @@ impl Engine {
                 if let Some(name) = self.name(key) {
                     self.notice(Notice::Redundant { key: name, action });
                 }
-                self.again(now, key, false, 1_000, None);
+                // Alone from now on: a node refuses a transaction whose only packet was relayed already, for nothing.
+                self.again(now, key, false, 1_000, Some(1));
             }
         }
     }

@@ -324,3 +324,47 @@ fn work_that_waits_for_a_free_slot_asks_for_no_poll() {
     assert_eq!(work(drain(&mut e, 7)).len(), 1);
     assert_eq!(e.deadline(), Some(7 + 2 * SECOND));
 }
+
+#[test]
+fn an_acknowledgement_of_a_packet_acknowledged_unseen_is_settled_by_the_second_reading() {
+    let mut e = engine();
+    let ack: Arc<[u8]> = Arc::from(b"ok".as_slice());
+    e.handle(1, Input::Block { side: Side::B, block: block(11, vec![Fact::AckWritten(packet(1), ack)]) });
+    let read = |number: u64| Input::Commitments {
+        side: Side::A,
+        source: end("channel-0"),
+        at: at(number),
+        open: Default::default(),
+    };
+    e.handle(2, read(11));
+    assert_eq!(e.packets(false, 10).len(), 1, "it may have been sent after block 11");
+    e.handle(3, read(11));
+    assert_eq!(e.packets(false, 10).len(), 1, "the same block says nothing new");
+    e.handle(4, read(12));
+    assert_eq!(e.packets(true, 10)[0].phase, Phase::Acked);
+    assert_eq!(e.open(), 0);
+}
+
+#[test]
+fn what_a_block_did_not_tell_of_a_successful_transaction_is_tried_again_alone() {
+    let mut e = engine();
+    let sends = (1..=3).map(|n| Fact::Sent(packet(n))).collect();
+    e.handle(1, Input::Block { side: Side::A, block: block(11, sends) });
+    let effects = work(drain(&mut e, 1));
+    prove(&mut e, 2, &effects[0]);
+    let effects = work(drain(&mut e, 2));
+    let [Effect::Submit { id, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    e.handle(3, Input::Attempt { id: *id, outcome: AttemptOutcome::Committed { height: Height::new(1, 11) } });
+    e.handle(4, Input::Block { side: Side::B, block: block(12, vec![Fact::Received(packet(2))]) });
+    let mut sizes = Vec::new();
+    for t in 1..6 {
+        for effect in work(drain(&mut e, t * SECOND)) {
+            match &effect {
+                Effect::Prove { .. } => prove(&mut e, t * SECOND, &effect),
+                Effect::Submit { keys, .. } => sizes.push(keys.len()),
+                Effect::Notice(_) => {}
+            }
+        }
+    }
+    assert_eq!(sizes, [1, 1], "a node refuses them one by one, unpaid, if they were received");
+}
