@@ -148,7 +148,7 @@ impl LaneTask {
         loop {
             // When stopping, what is in flight is still waited for, and nothing new is sent.
             if !stop.is_cancelled() {
-                self.work().await;
+                self.work(&stop).await;
             }
             let room = self.waiting.len() < limits::LANE_QUEUE;
             // Stopping sends nothing, so nothing waits for its time.
@@ -160,7 +160,15 @@ impl LaneTask {
                     if changed.is_err() {
                         return;
                     }
-                    self.blocks().await;
+                    if self.flying.is_empty() {
+                        // Nothing is worth waiting for then, however long a node that went away takes to give its block.
+                        tokio::select! {
+                            () = stop.cancelled() => return,
+                            () = self.blocks() => {}
+                        }
+                    } else {
+                        self.blocks().await;
+                    }
                 }
                 request = requests.recv(), if room && !stop.is_cancelled() => match request {
                     Some(request) => self.waiting.push_back(Waiting { request, turn_ns: 0, signatures: 0, simulate: false }),
@@ -313,7 +321,7 @@ impl LaneTask {
     }
 
     /// Signs and broadcasts what may go now.
-    async fn work(&mut self) {
+    async fn work(&mut self, stop: &CancellationToken) {
         while !self.waiting.is_empty() {
             if !self.pace.over(Instant::now()) {
                 return;
@@ -324,7 +332,11 @@ impl LaneTask {
                     if self.follower.head().is_none() {
                         return self.later(200);
                     }
-                    match self.chain().account_sequence().await {
+                    let sequence = tokio::select! {
+                        () = stop.cancelled() => return,
+                        sequence = self.chain().account_sequence() => sequence,
+                    };
+                    match sequence {
                         Ok(sequence) => self.lane.synced(sequence),
                         Err(error) => return self.trouble(TxFailure::Chain(error)),
                     }
