@@ -378,10 +378,14 @@ impl LaneTask {
                 reply(waiting.request, Reply::Failed(TxFailure::Redundant));
                 continue;
             }
-            waiting.turn_ns = unix_ns();
-            let draft = Draft { messages: waiting.request.messages.clone(), simulate: waiting.simulate };
             let ahead = u64::try_from(batch.len()).unwrap_or(0);
             let sequence = AccountSequence(first.0.saturating_add(ahead));
+            if self.in_doubt(&waiting.request, sequence) {
+                reply(waiting.request, Reply::Failed(TxFailure::SequenceMismatch { expected: None }));
+                continue;
+            }
+            waiting.turn_ns = unix_ns();
+            let draft = Draft { messages: waiting.request.messages.clone(), simulate: waiting.simulate };
             match self.chain().prepare(&draft, sequence).await {
                 Ok(signed) => batch.push((waiting, draft, signed)),
                 // Simulated ahead of a client update that stands in a transaction of this batch: once that is sent, it is tried again.
@@ -429,6 +433,22 @@ impl LaneTask {
         }
     }
 
+    /// An attempt of an earlier run may still bring one of these packets, under another account sequence than this one.
+    fn in_doubt(&self, request: &Request, sequence: AccountSequence) -> bool {
+        let others = self.orphans.iter().filter(|attempt| attempt.account_sequence != sequence);
+        others.flat_map(|attempt| &attempt.packets).any(|packet| request.packets.contains(packet))
+    }
+
+    /// While an attempt of an earlier run is open, a node that expects a later sequence has that attempt: ours are never put behind it.
+    fn refused(&mut self, failure: &TxFailure) {
+        match failure {
+            TxFailure::SequenceMismatch { .. } if !self.orphans.is_empty() => {
+                self.lane.refused(&TxFailure::SequenceMismatch { expected: None });
+            }
+            _ => self.lane.refused(failure),
+        }
+    }
+
     fn attempt(&self, request: &Request, signed: &Signed) -> Attempt {
         Attempt {
             hash: signed.hash,
@@ -471,7 +491,7 @@ impl LaneTask {
             self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee, times });
             return None;
         };
-        self.lane.refused(&failure);
+        self.refused(&failure);
         if let Err(e) = self.journal.attempt_end(signed.hash, AttemptEnd::Refused(failure.label())).await {
             tracing::warn!(tx_hash = %signed.hash, "outcome not recorded: {e}");
         }
@@ -496,7 +516,7 @@ impl LaneTask {
     }
 
     fn not_prepared(&mut self, mut waiting: Waiting, failure: TxFailure) {
-        self.lane.refused(&failure);
+        self.refused(&failure);
         waiting.signatures = waiting.signatures.saturating_add(1);
         let anew = matches!(failure, TxFailure::SequenceMismatch { .. } | TxFailure::ClientBehind);
         if anew && waiting.signatures < limits::LANE_SIGNATURES {
