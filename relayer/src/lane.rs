@@ -83,6 +83,7 @@ struct Waiting {
 struct Flying {
     request: Request,
     draft: Draft,
+    sequence: AccountSequence,
     fee: (u128, String),
     times: Times,
 }
@@ -280,10 +281,17 @@ impl LaneTask {
     }
 
     async fn ask_outcomes(&mut self) {
-        let hashes: Vec<TxHash> = self.flying.keys().copied().collect();
-        for hash in hashes {
-            if let Ok(Outcome::Committed { height, report }) = self.chain().outcome(hash).await {
-                self.committed(height, &report).await;
+        // In their order: one that is in a block decides all with lower account sequences.
+        let mut flying: Vec<_> = self.flying.iter().map(|(hash, flying)| (flying.sequence, *hash)).collect();
+        flying.sort_unstable();
+        for (_, hash) in flying {
+            match self.chain().outcome(hash).await {
+                Ok(Outcome::Committed { height, report }) => self.committed(height, &report).await,
+                Ok(Outcome::Unknown) => {}
+                Err(error) => {
+                    tracing::warn!(chain = %self.chain().id(), tx_hash = %hash, reason = error.label(), "outcome not had: {error}");
+                    return;
+                }
             }
         }
     }
@@ -480,7 +488,16 @@ impl LaneTask {
             {
                 self.lane.accepted(signed.account_sequence, flight);
                 self.lane.refused(&TxFailure::Chain(e));
-                self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee, times });
+                self.flying.insert(
+                    signed.hash,
+                    Flying {
+                        request: waiting.request,
+                        draft,
+                        sequence: signed.account_sequence,
+                        fee: signed.fee,
+                        times,
+                    },
+                );
                 return None;
             }
             Err(failure) => Some(failure),
@@ -488,7 +505,10 @@ impl LaneTask {
         let Some(failure) = failure else {
             self.failures = 0;
             self.lane.accepted(signed.account_sequence, flight);
-            self.flying.insert(signed.hash, Flying { request: waiting.request, draft, fee: signed.fee, times });
+            self.flying.insert(
+                signed.hash,
+                Flying { request: waiting.request, draft, sequence: signed.account_sequence, fee: signed.fee, times },
+            );
             return None;
         };
         self.refused(&failure);
