@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::journal::Journal;
 use crate::keys::{self, Keystore};
+use crate::limits;
 use crate::telemetry::metrics::Metrics;
 use crate::verify::Pool;
 
@@ -124,6 +125,10 @@ impl Opener {
             settings.limiter.rate_per_second = u64::from(chain.limits.requests_per_second);
             settings.limiter.burst = u64::from(chain.limits.burst);
             settings.limiter.in_flight = chain.limits.in_flight;
+            // The only node of a chain is asked again soon: nothing else could take its place meanwhile.
+            if chain.rpc.len() == 1 {
+                settings.limiter.breaker.open_max = limits::ONLY_NODE_OPEN;
+            }
             Ok(settings)
         };
         let mut endpoints = Vec::new();

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::limits::{QUARANTINE, VALUE_BYTES};
 use super::wire::{self, AbciQueryAnswer};
-use crate::rpc::{Answer, Call, EndpointId, Route, RpcClient, RpcError, RpcErrorKind, Unavailable};
+use crate::rpc::{Answer, Call, EndpointId, Route, RpcClient, RpcError, RpcErrorKind};
 
 /// The chain's nodes.
 #[derive(Debug, Clone)]
@@ -246,9 +246,7 @@ pub(crate) fn chain_error(chain: &ChainId, error: RpcError) -> ChainError {
     let ms = error.retry_after().map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
     let kind = match &error.kind {
         RpcErrorKind::Throttled { .. } => To::Throttled { after_ms: ms.unwrap_or(1_000) },
-        RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. } => {
-            To::Throttled { after_ms: ms.unwrap_or(1_000) }
-        }
+        // An open breaker says that the node did not answer before, nothing about our own rate.
         RpcErrorKind::Unavailable { .. } => To::Unavailable,
         RpcErrorKind::Timeout { .. } => To::Timeout,
         RpcErrorKind::TooLarge { .. } => To::TooLarge,

@@ -137,6 +137,9 @@ pub struct Engine {
     idle: Option<u64>,
 }
 
+/// Longest wait of a packet whose chain, not itself, is at fault, ns.
+const OUTAGE_BACKOFF_NS: u64 = 5_000_000_000;
+
 fn class(backlog: bool) -> usize {
     usize::from(backlog)
 }
@@ -365,6 +368,8 @@ impl Engine {
     /// Puts a packet back into its queue after a failure. `own` = the failure was of this very packet.
     fn again(&mut self, now: u64, key: Key, own: bool, at_least_ms: u64, cap: Option<usize>) {
         let (first, most) = self.policy.backoff_ns;
+        // What is no fault of the packet (a chain that is away) ends at any time: the breakers pace the nodes, not this wait.
+        let most = if own { most } else { most.min(OUTAGE_BACKOFF_NS) };
         let Some(work) = self.packets.get_mut(&key).and_then(|e| e.work.as_mut()) else {
             return;
         };

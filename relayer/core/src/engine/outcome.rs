@@ -94,7 +94,7 @@ impl Engine {
                     self.notice(Notice::Redundant { key: name, action });
                 }
                 // Alone from now on: a node refuses a transaction whose only packet was relayed already, for nothing.
-                self.again(now, key, false, 1_000, Some(1));
+                self.again(now, key, true, 1_000, Some(1));
             }
         }
     }

@@ -392,7 +392,7 @@ mod tests {
         let detail = || relayer_core::error::Detail::new("x");
         for (kind, want) in [
             (away(Unavailable::Connect(detail())), "unavailable"),
-            (away(Unavailable::BreakerOpen), "throttled"),
+            (away(Unavailable::BreakerOpen), "unavailable"),
             (away(Unavailable::Broken(detail())), "timeout"),
             (away(Unavailable::Status(502)), "timeout"),
             (RpcErrorKind::Timeout { after: std::time::Duration::from_secs(1) }, "timeout"),
