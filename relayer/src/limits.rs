@@ -98,6 +98,8 @@ pub const KEYS_LISTED: usize = 10_000;
 
 /// A chain's only node is asked again after this at the latest: a path must come back with it.
 pub const ONLY_NODE_OPEN: Duration = Duration::from_secs(5);
+/// A header above its chain's head is compared when the chain gets there; one that it does not reach in this time is an alarm.
+pub const COMPARE_WAIT: Duration = Duration::from_secs(600);
 /// Blocks of one chain kept for the paths that have not taken them in yet; the largest (1,000 packets) take about 2 MiB.
 pub const FOLLOW_BLOCKS: usize = 24;
 /// Blocks fetched ahead of the one being taken in while a path catches up.

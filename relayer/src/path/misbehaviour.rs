@@ -5,16 +5,19 @@
 use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
+use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::{BlockFacts, Fact};
 use relayer_core::message::Message;
 use relayer_core::packet::Side;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Path;
 use crate::journal::AttemptKind;
 use crate::lane::{Reply, Request};
+use crate::limits;
 
 impl Path {
     pub(super) fn watch_headers(
@@ -29,7 +32,7 @@ impl Path {
             let Fact::ClientUpdated { client, heights, header: Some(header) } = fact else { continue };
             // Headers we verified ourselves before submitting them need no second look.
             let known = |h: &relayer_core::id::Height| self.clients[side.index()].known(*h).is_some();
-            if client != ours || heights.iter().all(known) {
+            if client != ours || (!heights.is_empty() && heights.iter().all(known)) {
                 continue;
             }
             tasks.spawn(halt.clone().run_until_cancelled_owned(self.clone().compare(side, header.clone())));
@@ -39,7 +42,22 @@ impl Path {
     async fn compare(self: Arc<Self>, side: Side, header: Any) {
         let tracked = self.chain(side.other());
         let Some(state) = self.clients[side.index()].state() else { return };
-        match tracked.check_header(&state, &header).await {
+        // A header above our head is either early news or a forward lunatic: the chain itself will tell.
+        let mut heads = self.follower(side.other()).heads();
+        let answer = loop {
+            match tracked.check_header(&state, &header).await {
+                Err(ChainError { kind: ChainErrorKind::NotYet(height), .. }) => {
+                    let there = heads.wait_for(|h| h.is_some_and(|h| h.height >= height));
+                    if timeout(limits::COMPARE_WAIT, there).await.is_err() {
+                        tracing::error!(path = %self.spec.name, chain = %tracked.id(), %height, "a client was given a header that the chain has not reached");
+                        self.shared.metrics.verification_failed(tracked.id().as_str(), "header_ahead");
+                        return;
+                    }
+                }
+                answer => break answer,
+            }
+        };
+        match answer {
             Ok(None) => {}
             Ok(Some(misbehaviour)) => {
                 let client = self.spec.ends[side.index()].client.clone();
