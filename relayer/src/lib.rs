@@ -16,6 +16,7 @@ pub mod limits;
 pub mod open;
 pub mod path;
 pub mod program;
+pub mod remedy;
 pub mod spec;
 pub mod start;
 pub mod status;

@@ -16,7 +16,7 @@ use crate::admin::{
     ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency, LimitStatus,
     PathStatus, Snapshot, VerifierStatus,
 };
-use crate::cli::error::chain_remedy;
+use crate::remedy::chain_remedy;
 use crate::path::Path;
 use crate::program::Program;
 use crate::start::Relayer;

@@ -9,7 +9,8 @@ use relayer_core::chain::Chain;
 use relayer_core::error::ChainErrorKind;
 use serde_json::json;
 
-use super::error::{CliError, chain_remedy};
+use super::error::CliError;
+use crate::remedy::chain_remedy;
 use super::inspect::{Finding, Level};
 use super::path::look;
 use super::progress::Progress;

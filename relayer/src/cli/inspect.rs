@@ -14,7 +14,8 @@ use relayer_core::id::{ClientId, Timestamp};
 use relayer_core::packet::{self, Side};
 use serde::Serialize;
 
-use super::error::{CliError, chain_remedy};
+use super::error::CliError;
+use crate::remedy::chain_remedy;
 use crate::handshake::limits::STATE_BYTES;
 
 /// How bad a finding is.
