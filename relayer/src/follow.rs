@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
+use crate::telemetry::metrics::Metrics;
 
 type Slot = Arc<OnceCell<Arc<BlockFacts>>>;
 
@@ -23,14 +24,16 @@ pub struct Follower {
     chain: Arc<dyn Chain>,
     head: watch::Sender<Option<Head>>,
     trouble: watch::Sender<Option<ChainError>>,
+    metrics: Arc<Metrics>,
     blocks: Mutex<BTreeMap<Height, Slot>>,
 }
 
 impl Follower {
     /// A follower that has not asked the chain for anything yet.
-    pub fn new(chain: Arc<dyn Chain>) -> Arc<Self> {
+    pub fn new(chain: Arc<dyn Chain>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             chain,
+            metrics,
             head: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
             blocks: Mutex::new(BTreeMap::new()),
@@ -66,17 +69,30 @@ impl Follower {
                 () = stop.cancelled() => return,
                 answer = self.chain.next_head(after) => answer,
             };
-            match answer {
+            let answer = match answer {
                 Ok(head) if head.height > after => {
+                    let judged = tokio::select! {
+                        () = stop.cancelled() => return,
+                        judged = self.judge(head) => judged,
+                    };
+                    judged.map(Some)
+                }
+                Ok(_) => Ok(None),
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(Some(head)) => {
                     failures = 0;
                     self.trouble.send_if_modified(|t| t.take().is_some());
                     self.head.send_replace(Some(head));
                     continue;
                 }
-                Ok(_) => {}
+                Ok(None) => {}
                 Err(error) => {
+                    self.count(&error);
                     // An open breaker only puts off the next question: why there was no answer has been said before.
-                    let repeats = matches!(error.kind, ChainErrorKind::Throttled { .. }) && self.trouble.borrow().is_some();
+                    let repeats =
+                        matches!(error.kind, ChainErrorKind::Throttled { .. }) && self.trouble.borrow().is_some();
                     if !repeats && self.trouble.borrow().as_ref() != Some(&error) {
                         tracing::warn!(chain = %self.chain.id(), reason = error.label(), "{error}");
                         self.trouble.send_replace(Some(error));
@@ -88,6 +104,41 @@ impl Follower {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause(failures)) => {}
             }
+        }
+    }
+
+    /// Believes a head only with its block at hand and its header verified: outcomes, timeouts and the age of clients depend on it. What
+    /// takes the head asks for that block next, so nothing waits longer for this.
+    async fn judge(&self, head: Head) -> Result<Head, ChainError> {
+        while !self.chain.trusts().await {
+            tokio::time::sleep(limits::HEAD_WAIT).await;
+        }
+        let mut tries = 0;
+        loop {
+            let error = match self.block(head.height).await {
+                Ok(block) => return Ok(Head { height: head.height, time: block.at.time }),
+                Err(error) => error,
+            };
+            match error.kind {
+                // It is there, though it can't be read.
+                ChainErrorKind::TooLarge | ChainErrorKind::Malformed => {
+                    let verified = self.chain.verified(head.height).await?;
+                    return Ok(Head { height: head.height, time: verified.at.time });
+                }
+                ChainErrorKind::NotYet(_) if tries < limits::HEAD_TRIES => tokio::time::sleep(limits::HEAD_WAIT).await,
+                ChainErrorKind::NotYet(_) => {
+                    self.chain.refute(head.height);
+                    return Err(ChainError { kind: ChainErrorKind::Lying("lying_height"), ..error });
+                }
+                _ => return Err(error),
+            }
+            tries += 1;
+        }
+    }
+
+    fn count(&self, error: &ChainError) {
+        if matches!(error.kind, ChainErrorKind::Lying(_) | ChainErrorKind::Malformed) {
+            self.metrics.verification_failed(self.chain.id().as_str(), error.label());
         }
     }
 
@@ -104,7 +155,7 @@ impl Follower {
         slot.get_or_try_init(|| async { self.chain.facts(height).await.map(Arc::new) }).await.cloned()
     }
 
-    /// The facts of a block, however often it has to be asked for. `None`: the block can't be had any more (pruned).
+    /// The facts of a block, however often it has to be asked for. `None`: the block can't be had (pruned, or larger than the limit).
     pub async fn block_for_sure(&self, height: Height) -> Option<Arc<BlockFacts>> {
         let mut failures = 0u32;
         loop {
@@ -113,7 +164,9 @@ impl Follower {
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     tracing::debug!(chain = %self.chain.id(), %height, reason = error.label(), "block: {error}");
-                    if error.remedy() == Remedy::Drop {
+                    self.count(&error);
+                    let unreadable = error.kind == ChainErrorKind::TooLarge && failures >= limits::UNREADABLE_TRIES;
+                    if unreadable || error.remedy() == Remedy::Drop {
                         tracing::warn!(chain = %self.chain.id(), %height, "block skipped, its packets are found in state: {error}");
                         return None;
                     }

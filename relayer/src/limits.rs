@@ -102,6 +102,12 @@ pub const ONLY_NODE_OPEN: Duration = Duration::from_secs(5);
 pub const COMPARE_WAIT: Duration = Duration::from_secs(600);
 /// Blocks of one chain kept for the paths that have not taken them in yet; the largest (1,000 packets) take about 2 MiB.
 pub const FOLLOW_BLOCKS: usize = 24;
+/// Waits for the block of a head that a node told, before the head is called a lie: nodes behind one address differ by a block or two.
+pub const HEAD_TRIES: u32 = 20;
+/// Between them.
+pub const HEAD_WAIT: Duration = Duration::from_millis(100);
+/// How often a block larger than `max_response_bytes` is asked for, of whichever endpoint serves, before its packets are looked for in state.
+pub const UNREADABLE_TRIES: u32 = 5;
 /// Blocks fetched ahead of the one being taken in while a path catches up.
 pub const FOLLOW_AHEAD: usize = 4;
 /// A path further behind than this reads the chain's state instead of every block.

@@ -98,7 +98,7 @@ impl Relayer {
             for id in [&path.a.chain, &path.b.chain] {
                 if !relayer.chains.contains_key(id) {
                     let chain = opener.open(settings, id).await?;
-                    let follower = Follower::new(chain.clone());
+                    let follower = Follower::new(chain.clone(), program.metrics.clone());
                     relayer.tasks.spawn(named("follower", follower.clone().run(stop.clone())));
                     let (task, requests, handle) =
                         lane::lane(follower.clone(), program.journal.clone(), program.metrics.clone());
@@ -112,7 +112,7 @@ impl Relayer {
                 Side::A => &path.a.chain,
                 Side::B => &path.b.chain,
             };
-            let verifier = || -> Arc<dyn Verifier> { Arc::new(TendermintClient::default()) };
+            let verifier = || -> Arc<dyn Verifier> { Arc::new(TendermintClient) };
             let shared = Shared {
                 followers: Side::BOTH.map(|s| relayer.followers[pick(s)].clone()),
                 lanes: Side::BOTH.map(|s| handles[pick(s)].clone()),

@@ -211,6 +211,12 @@ pub trait Chain: Send + Sync {
     async fn query(&self, paths: &[Path], at: Option<Height>, prove: bool) -> Result<Vec<Proven>, ChainError>;
     /// The header of `height`, verified by our own light client from its trusted state; waits until the header exists.
     async fn verified(&self, height: Height) -> Result<Verified, ChainError>;
+    /// Whether there is a trusted header to verify others from. Before, what a node says of heads and times is its word alone.
+    async fn trusts(&self) -> bool {
+        true
+    }
+    /// The head that was told does not exist: it is forgotten, and whoever told it is not asked for a while.
+    fn refute(&self, _head: Height) {}
     /// Adopts or checks trust: a client elsewhere holds `consensus_state` for our `height`. An error labels a client of another chain or fork.
     async fn anchor(&self, height: Height, consensus_state: &Any) -> Result<(), ChainError>;
     /// Client messages that bring a client which holds a consensus state at `trusted` to exactly `target`.

@@ -59,6 +59,16 @@ pub enum Action {
     Timeout,
 }
 
+/// Whether this reason for refusing a packet is a verified proof against what an event said: then the event lied, and the chain may
+/// hold another packet or acknowledgement under the same key.
+pub fn is_disproof(reason: &str) -> bool {
+    matches!(reason, "phantom_event" | "commitment_mismatch") || is_ack_disproof(reason)
+}
+
+fn is_ack_disproof(reason: &str) -> bool {
+    matches!(reason, "phantom_ack" | "ack_mismatch")
+}
+
 /// Facts about one packet.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
@@ -96,11 +106,19 @@ impl Record {
                 let (mine, new) = (mine.commitment(), theirs.commitment());
                 // A refused packet was not what the source committed to: another text under the same key is a new chance.
                 if self.refused.is_some() || new < mine {
+                    // The block of a lie says nothing about the truth: it is provable from its own block on only.
+                    if self.refused.take().is_some() {
+                        self.sent = None;
+                    }
                     self.packet = Some(theirs);
-                    self.refused = None;
                 }
             }
             _ => {}
+        }
+        if self.refused.is_some_and(is_ack_disproof)
+            && other.ack.as_ref().is_some_and(|ack| self.ack.as_ref() != Some(ack))
+        {
+            (self.ack, self.ack_written, self.refused) = (None, None, None);
         }
         earliest(&mut self.sent, other.sent);
         earliest(&mut self.received, other.received);
@@ -225,7 +243,29 @@ mod tests {
         let mut r = Record { packet: Some(packet(0)), sent: Some(at), refused: Some("differs"), ..Record::default() };
         r.merge(Record { packet: Some(packet(0)), sent: Some(at), ..Record::default() });
         assert_eq!(r.phase(false), Phase::Failed);
-        r.merge(Record { packet: Some(packet(1)), sent: Some(at), ..Record::default() });
+        let later = At { height: Height::new(1, 9), time: Timestamp(9) };
+        r.merge(Record { packet: Some(packet(1)), sent: Some(later), ..Record::default() });
         assert_eq!(r.due(None), Some(Action::Recv));
+        assert_eq!(r.sent, Some(later), "the block of the lie is no block of the packet");
+    }
+
+    #[test]
+    fn a_refused_acknowledgement_gives_way_to_another() {
+        let at = |n| Some(At { height: Height::new(1, n), time: Timestamp(n) });
+        let told = |ack: u8, n| Record {
+            packet: Some(packet(0)),
+            received: at(5),
+            ack: Some(Arc::from([ack].as_slice())),
+            ack_written: at(n),
+            ..Record::default()
+        };
+        let mut r = Record { refused: Some("ack_mismatch"), sent: at(1), ..told(1, 5) };
+        r.merge(told(1, 5));
+        assert_eq!(r.phase(false), Phase::Failed);
+        r.merge(told(2, 7));
+        assert_eq!((r.due(None), r.ack.clone(), r.ack_written), (Some(Action::Ack), told(2, 7).ack, at(7)));
+        let mut filtered = Record { refused: Some("memo"), ..told(1, 5) };
+        filtered.merge(told(2, 7));
+        assert_eq!(filtered.phase(false), Phase::Failed);
     }
 }

@@ -147,6 +147,8 @@ pub(crate) enum Event {
     Input(Input),
     /// A feeder skipped ahead: state has to be read.
     Gap,
+    /// State names a packet whose data no block gives: lost to the node's index, or hidden by a lie.
+    Missing,
     /// Open sequences of a channel end.
     Pending(scan::Found),
     /// One of a scan's parts is over.
@@ -157,7 +159,14 @@ impl Path {
     /// A path that has done nothing yet.
     pub fn new(spec: PathSpec, shared: Shared) -> Arc<Self> {
         let clients = [client::ClientCache::default(), client::ClientCache::default()];
-        Arc::new(Self { spec, shared, clients, stages: stage::Stages::default(), status: Arc::default(), halts: Mutex::default() })
+        Arc::new(Self {
+            spec,
+            shared,
+            clients,
+            stages: stage::Stages::default(),
+            status: Arc::default(),
+            halts: Mutex::default(),
+        })
     }
 
     /// What `status` shows.
@@ -207,6 +216,9 @@ impl Path {
                 Ok(start) => break start,
                 Err(problem) => {
                     failures = failures.saturating_add(1);
+                    if let Some((chain, reason)) = problem.lie() {
+                        self.shared.metrics.verification_failed(chain.as_str(), reason);
+                    }
                     let text = problem.to_string();
                     if self.status().trouble.as_deref() != Some(text.as_str()) {
                         tracing::warn!(path = %self.spec.name, reason = problem.label(), "path can't start yet: {text}");
@@ -294,6 +306,9 @@ impl Path {
                 }
             }
             notices.flush().await;
+            if notices.take_doubt() {
+                scans.doubt();
+            }
             if status_at <= Instant::now() {
                 self.publish(&engine, &notices, &scans);
                 status_at = Instant::now() + Duration::from_millis(500);
@@ -341,6 +356,7 @@ impl Path {
                 engine.handle(now, input);
             }
             Event::Gap => scans.wanted(),
+            Event::Missing => scans.doubt(),
             Event::Pending(found) => {
                 let open: BTreeSet<_> = found.open.iter().copied().collect();
                 let input = Input::Commitments {
@@ -350,11 +366,12 @@ impl Path {
                     open,
                 };
                 engine.handle(now, input);
-                let unknown =
-                    |s: &relayer_core::id::Sequence| !engine.knows(found.side, found.pair.end(found.side), *s);
+                let (side, end) = (found.side, found.pair.end(found.side));
+                let unknown = |s: &relayer_core::id::Sequence| !engine.knows(side, end, *s);
+                let unacknowledged = |s: &relayer_core::id::Sequence| !engine.knows_ack(side, end, *s);
                 let wanted = scan::Wanted {
                     sent: found.unreceived.iter().copied().filter(unknown).collect(),
-                    acks: found.acknowledged.iter().copied().filter(unknown).collect(),
+                    acks: found.acknowledged.iter().copied().filter(unacknowledged).collect(),
                     side: found.side,
                     pair: found.pair.clone(),
                 };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use relayer_core::engine::Notice;
 use relayer_core::packet::{At, PacketKey, Side};
-use relayer_core::record::{Action, Phase};
+use relayer_core::record::{Action, Phase, is_disproof};
 
 use super::Path;
 use super::stage::unix_ns;
@@ -48,6 +48,7 @@ pub(super) struct Notices {
     /// The last halt logged.
     said: Option<String>,
     ended: [u64; 3],
+    doubt: bool,
 }
 
 fn ms(from: At, to: At) -> u64 {
@@ -78,7 +79,13 @@ impl Notices {
             trouble: None,
             said: None,
             ended: [0; 3],
+            doubt: false,
         }
+    }
+
+    /// Whether an event turned out to be a lie or unreadable since the last question: what it hid stands in the chain's state.
+    pub(super) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.doubt)
     }
 
     pub(super) fn latencies(&self) -> Latencies {
@@ -152,8 +159,9 @@ impl Notices {
                 }
                 self.news(key, phase, sent, None, at, reason);
             }
-            Notice::ProofRefused { key, reason } => {
-                let chain = self.path.chain(key.from).id().to_string();
+            Notice::ProofRefused { key, side, reason } => {
+                self.doubt |= is_disproof(reason);
+                let chain = self.path.chain(side).id().to_string();
                 // A node that is away or behind has proven nothing wrong.
                 if !AWAY.contains(&reason) {
                     metrics.verification_failed(&chain, reason);
@@ -161,6 +169,7 @@ impl Notices {
                 tracing::debug!(path = %self.path.spec.name, packet = %key, reason, "proof not had");
             }
             Notice::Unusable { side, reason } => {
+                self.doubt = true;
                 metrics.verification_failed(self.path.chain(side).id().as_str(), reason);
                 tracing::warn!(path = %self.path.spec.name, chain = %self.path.chain(side).id(), reason, "event not usable");
             }

@@ -25,7 +25,7 @@ use crate::telemetry::trace::SpanDetails;
 struct Checked {
     key: Key,
     result: Result<Proof, ProveFailure>,
-    lie: Option<(&'static str, Arc<str>)>,
+    lie: Option<(Side, &'static str, Arc<str>)>,
 }
 
 /// What a batch of proofs is checked against.
@@ -35,6 +35,7 @@ struct Against {
     consensus: Any,
     prefix: Vec<u8>,
     height: Height,
+    side: Side,
 }
 
 impl Path {
@@ -48,9 +49,12 @@ impl Path {
         names: Vec<PacketKey>,
         events: mpsc::Sender<Event>,
     ) {
-        let results = match self.proofs(side, at, &items, &names).await {
+        let sources = self.sources(side.other(), &items);
+        let proven = futures::future::try_join(self.proofs(side, at, &items, &names), sources).await;
+        let proven = proven.map(|(checked, sources)| with_sources(checked, sources));
+        let results = match proven {
             Ok(checked) => {
-                for (reason, endpoint) in checked.iter().filter_map(|c| c.lie.clone()) {
+                for (side, reason, endpoint) in checked.iter().filter_map(|c| c.lie.clone()) {
                     self.shared.metrics.verification_failed(self.chain(side).id().as_str(), reason);
                     self.chain(side).quarantine(&endpoint, reason);
                 }
@@ -68,6 +72,27 @@ impl Path {
         };
         // The loop is gone only when the path stops.
         events.send(Event::Input(Input::Proved { id, results })).await.ok();
+    }
+
+    /// Checks that the source committed to the packets that only events vouch for.
+    async fn sources(&self, source: Side, items: &[ProveItem]) -> Result<Vec<Checked>, ChainError> {
+        let doubtful = items.iter().filter_map(|item| {
+            let check = item.source.clone()?;
+            let (path, expect) = (check.path, Some(check.commitment));
+            Some((ProveItem { key: item.key, action: Action::Recv, path, expect, source: None }, check.sent))
+        });
+        let (doubtful, sent): (Vec<ProveItem>, Vec<Option<Height>>) = doubtful.unzip();
+        if doubtful.is_empty() {
+            return Ok(Vec::new());
+        }
+        let chain = self.chain(source);
+        let head = match self.follower(source).head() {
+            Some(head) => head.height,
+            None => chain.head().await?.height,
+        };
+        // The state before the newest block is provable now.
+        let fresh = sent.iter().flatten().any(|sent| *sent >= head);
+        self.proofs(source, if fresh { head } else { head.prev() }, &doubtful, &[]).await
     }
 
     async fn proofs(
@@ -101,6 +126,7 @@ impl Path {
             consensus: verified.consensus_state,
             prefix: client.prefix(),
             height: at.next(),
+            side,
         };
         let cost = proven.iter().map(|p| p.proof.len() as u64).sum::<u64>() / 256;
         let work: Vec<(ProveItem, Proven)> = items.iter().cloned().zip(proven).collect();
@@ -118,6 +144,18 @@ impl Path {
     }
 }
 
+/// A proof counts only if the packet it is about was sent.
+fn with_sources(mut checked: Vec<Checked>, sources: Vec<Checked>) -> Vec<Checked> {
+    for source in sources {
+        let Some(item) = checked.iter_mut().find(|item| item.key == source.key) else { continue };
+        if let Err(failure) = source.result {
+            item.result = Err(failure);
+            item.lie = item.lie.take().or(source.lie);
+        }
+    }
+    checked
+}
+
 impl Against {
     fn check(&self, item: &ProveItem, proven: Proven) -> Checked {
         let path = MerklePath::new(self.prefix.clone(), item.path.to_string().into_bytes());
@@ -125,7 +163,7 @@ impl Against {
         let lie = |reason| Checked {
             key: item.key,
             result: Err(ProveFailure::Later { after_ms: 500, reason }),
-            lie: Some((reason, proven.endpoint.clone())),
+            lie: Some((self.side, reason, proven.endpoint.clone())),
         };
         if proven.proof_height != self.height {
             return lie("wrong_height");

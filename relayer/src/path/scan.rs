@@ -4,12 +4,14 @@
 //! destination has not received, which it has acknowledged. State is complete whatever happened to events, so a relayer that was down, or
 //! whose journal is gone, starts here and misses nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use relayer_core::chain::{History, Pending};
 use relayer_core::engine::{ChannelPair, Input};
 use relayer_core::error::ChainError;
+use relayer_core::fact::Fact;
 use relayer_core::id::Sequence;
 use relayer_core::packet::{At, Side};
 use tokio::sync::mpsc;
@@ -17,6 +19,10 @@ use tokio::time::Instant;
 
 use super::{Event, Path};
 use crate::limits;
+
+/// From an event that lied to the first reading of state, doubled while it is so again: a lying node has a moment to be quarantined or
+/// mended.
+const DOUBT: Duration = Duration::from_secs(1);
 
 /// What one direction of a channel holds open.
 pub(crate) struct Found {
@@ -45,19 +51,42 @@ pub(super) struct Scans {
     finished: u64,
     failed: bool,
     pauses: u32,
+    doubted: bool,
+    doubts: u32,
 }
 
 impl Scans {
     pub(super) fn new(interval: Option<Duration>) -> Self {
         let interval = interval.filter(|i| !i.is_zero());
         let next = interval.map(|i| Instant::now() + i);
-        Self { interval, next, parts: 0, again: false, finished: 0, failed: false, pauses: 0 }
+        Self {
+            interval,
+            next,
+            parts: 0,
+            again: false,
+            finished: 0,
+            failed: false,
+            pauses: 0,
+            doubted: false,
+            doubts: 0,
+        }
     }
     pub(super) fn wanted(&mut self) {
         self.again = true;
         if self.parts == 0 {
             self.next = Some(Instant::now());
         }
+    }
+    /// An event lied or was unreadable. State is read soon, and while every reading finds such an event again, ever more rarely: a node
+    /// that goes on lying, or a packet that is too large for good, costs little.
+    pub(super) fn doubt(&mut self) {
+        if self.doubted {
+            return;
+        }
+        self.doubted = true;
+        self.doubts = self.doubts.saturating_add(1);
+        let at = Instant::now() + DOUBT.saturating_mul(1 << self.doubts.min(9).saturating_sub(1));
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
     pub(super) fn due(&self) -> bool {
         self.parts == 0 && self.next.is_some_and(|t| t <= Instant::now())
@@ -69,6 +98,9 @@ impl Scans {
         self.parts = 1;
         self.again = false;
         self.failed = false;
+        if !std::mem::take(&mut self.doubted) {
+            self.doubts = 0;
+        }
         self.next = self.interval.map(|i| Instant::now() + i);
     }
     /// One part (the state of all channels) is over.
@@ -88,6 +120,14 @@ impl Scans {
     }
     pub(super) fn finished(&self) -> u64 {
         self.finished
+    }
+}
+
+/// The packet of which a fact tells what was looked for.
+fn settles(fact: &Fact) -> Option<Sequence> {
+    match fact {
+        Fact::Sent(packet) | Fact::AckWritten(packet, _) => Some(packet.sequence),
+        _ => None,
     }
 }
 
@@ -148,6 +188,13 @@ impl Path {
         for (side, what) in sent.chain(acks) {
             match self.chain(side).history(&what).await {
                 Ok(facts) => {
+                    let found: BTreeSet<Sequence> = facts.iter().filter_map(|(_, fact)| settles(fact)).collect();
+                    let (History::Sent(_, asked) | History::AckWritten(_, asked)) = &what;
+                    if asked.iter().any(|sequence| !found.contains(sequence))
+                        && events.send(Event::Missing).await.is_err()
+                    {
+                        return;
+                    }
                     if events.send(Event::Input(Input::Past { side, facts })).await.is_err() {
                         return;
                     }

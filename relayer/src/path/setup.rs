@@ -8,6 +8,7 @@ use relayer_core::chain::Path as StorePath;
 use relayer_core::engine::ClientRead;
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::Head;
+use relayer_core::id::ChainId;
 use relayer_core::packet::Side;
 use thiserror::Error;
 
@@ -38,6 +39,14 @@ pub(super) enum Problem {
 }
 
 impl Problem {
+    /// Which chain's node lied, and how.
+    pub(super) fn lie(&self) -> Option<(&ChainId, &'static str)> {
+        match self {
+            Self::Chain(ChainError { chain, kind: ChainErrorKind::Lying(reason), .. }) => Some((chain, reason)),
+            _ => None,
+        }
+    }
+
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Chain(e) => e.label(),
@@ -59,8 +68,26 @@ pub(super) struct Start {
 impl Path {
     pub(super) async fn set_up(&self) -> Result<Start, Problem> {
         let (a, b) = tokio::try_join!(self.chain(Side::A).head(), self.chain(Side::B).head())?;
-        let heads = [a, b];
-        let (a, b) = tokio::try_join!(self.end_is_right(Side::A, heads), self.end_is_right(Side::B, heads))?;
+        let mut heads = [a, b];
+        // Both to their end: what one side's state is missing may be the lie of a node that the other side's client unmasks.
+        let clients = tokio::join!(self.end_is_right(Side::A, heads), self.end_is_right(Side::B, heads));
+        let (a, b) = match clients {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(lie), _) | (_, Err(lie)) if lie.lie().is_some() => return Err(lie),
+            (Err(problem), _) | (_, Err(problem)) => return Err(problem),
+        };
+        for side in Side::BOTH {
+            let (chain, head) = (self.chain(side), &mut heads[side.index()]);
+            match chain.verified(head.height).await {
+                Ok(verified) => head.time = verified.at.time,
+                Err(error) => {
+                    if matches!(error.kind, ChainErrorKind::NotYet(_)) {
+                        chain.refute(head.height);
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
         Ok(Start { heads, clients: [a, b] })
     }
 

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::event::{self, Caps};
 use super::limits::{EVENTS, LATE_BLOCKS, TX_BYTES, TXS_PER_BLOCK};
-use super::node::{Node, base64};
+use super::node::{Node, Said, base64};
 use super::tx::failure;
 use super::wire::{BlockAnswer, BlockResults, Event, TxResult, nanos};
 use crate::rpc::{Answer, Call};
@@ -33,6 +33,17 @@ pub(crate) async fn facts(
     caps: Caps,
     newest: Option<u64>,
 ) -> Result<Vec<Result<BlockFacts, ChainError>>, ChainError> {
+    let told = told(node, heights, caps, newest).await?;
+    Ok(told.into_iter().map(|block| block.map(|said| said.value)).collect())
+}
+
+/// The same, each with the endpoint that gave the block.
+pub(crate) async fn told(
+    node: &Node,
+    heights: &[u64],
+    caps: Caps,
+    newest: Option<u64>,
+) -> Result<Vec<Result<Said<BlockFacts>, ChainError>>, ChainError> {
     let mut calls = Vec::with_capacity(heights.len() * 2);
     for height in heights {
         for method in ["block", "block_results"] {
@@ -47,7 +58,10 @@ pub(crate) async fn facts(
         let (Some(block), Some(results)) = (block, results) else {
             return Err(node.error(ChainErrorKind::Malformed, "block"));
         };
-        let read = block.and_then(|block| results.and_then(|results| read(node, *height, &block, &results, caps)));
+        let read = block.and_then(|block| {
+            let value = read(node, *height, &block, &results?, caps)?;
+            Ok(Said { value, endpoint: block.endpoint })
+        });
         blocks.push(read.map_err(|error| late_or_pruned(error, node, *height, newest)));
     }
     Ok(blocks)

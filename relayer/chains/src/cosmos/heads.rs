@@ -2,7 +2,7 @@
 //!
 //! CometBFT finalizes every block, so the head is what `/status` says, once the application has executed it (`/abci_info`): its
 //! results and state can be queried. One owned task follows it: woken by the event stream, by polling while that is silent, and by a
-//! slow poll beside it as the watchdog of a stream that stalls. The published head never goes back. Errors are told to those who
+//! slow poll beside it as the watchdog of a stream that stalls. The published head never goes back, unless it is refuted. Errors are told to those who
 //! were waiting when they happened.
 
 use std::sync::Mutex;
@@ -21,11 +21,13 @@ use tracing::Instrument;
 use super::limits::POLL_WATCHDOG;
 use super::node::{Node, Said};
 use super::wire::{AbciInfo, BlockchainAnswer, Status, nanos};
-use crate::rpc::{Call, EndpointUrl, Wake, WakeSettings, wake_stream};
+use crate::rpc::{Call, EndpointId, EndpointUrl, Wake, WakeSettings, wake_stream};
 
 #[derive(Debug, Clone, Default)]
 struct News {
     head: Option<Head>,
+    /// Who told it.
+    by: Option<EndpointId>,
     /// Counts failures, so that a waiter knows one of its own time.
     failures: u64,
     error: Option<ChainError>,
@@ -55,9 +57,24 @@ impl Heads {
 
     /// Asks now.
     pub(crate) async fn head(&self) -> Result<Head, ChainError> {
-        let head = ask(&self.node).await?;
-        publish(&self.news, head);
+        let said = ask(&self.node).await?;
+        let head = said.value;
+        publish(&self.news, said);
         Ok(head)
+    }
+
+    /// Forgets a head that turned out not to exist; who told it.
+    pub(crate) fn refute(&self, height: Height) -> Option<EndpointId> {
+        let mut liar = None;
+        self.news.send_if_modified(|news| {
+            let is_it = news.head.is_some_and(|head| head.height >= height);
+            if is_it {
+                news.head = None;
+                liar = news.by.take();
+            }
+            is_it
+        });
+        liar
     }
 
     /// Waits for a head above `after`; fails when asking fails meanwhile.
@@ -138,7 +155,7 @@ async fn run(node: Node, news: watch::Sender<News>, poll: Duration, mut wakes: O
     let mut live = false;
     loop {
         match ask(&node).await {
-            Ok(head) => publish(&news, head),
+            Ok(said) => publish(&news, said),
             Err(error) => {
                 tracing::debug!(%error, "the head could not be read");
                 news.send_modify(|news| {
@@ -165,18 +182,20 @@ async fn run(node: Node, news: watch::Sender<News>, poll: Duration, mut wakes: O
     }
 }
 
-fn publish(news: &watch::Sender<News>, head: Head) {
+fn publish(news: &watch::Sender<News>, said: Said<Head>) {
+    let Said { value: head, endpoint } = said;
     news.send_if_modified(|news| {
         let newer = news.head.is_none_or(|known| known.height < head.height);
         if newer {
             news.head = Some(head);
+            news.by = Some(endpoint);
         }
         newer
     });
 }
 
 /// One request: the newest block that is executed.
-async fn ask(node: &Node) -> Result<Head, ChainError> {
+async fn ask(node: &Node) -> Result<Said<Head>, ChainError> {
     let calls = [Call::read("status", json!({})), Call::read("abci_info", json!({}))];
     let calls =
         calls.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| super::node::chain_error(node.chain(), e))?;
@@ -201,5 +220,6 @@ async fn ask(node: &Node) -> Result<Head, ChainError> {
     };
     let time = time.ok_or_else(|| node.malformed(&status.endpoint, "time of the head"))?;
     let number = if executed == 0 { stored } else { executed.min(stored) };
-    Ok(Head { height: node.height(number), time: Timestamp(time) })
+    let value = Head { height: node.height(number), time: Timestamp(time) };
+    Ok(Said { value, endpoint: status.endpoint })
 }

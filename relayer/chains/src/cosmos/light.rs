@@ -123,6 +123,20 @@ impl Light {
         self.0.compute(work).await
     }
 
+    /// Whether there is a header to verify others from.
+    pub(crate) fn trusts(&self) -> bool {
+        self.0.blocks.highest().is_some()
+    }
+
+    /// The same, after adopting the configured or stored header if there is one and it can be had.
+    pub(crate) async fn root_if_given(&self) -> bool {
+        if self.trusts() {
+            return true;
+        }
+        let _one = self.0.rooting.lock().await;
+        self.trusts() || self.0.root_given(0).await.unwrap_or(false)
+    }
+
     /// The newest verified block, for the journal.
     pub(crate) fn export(&self) -> Option<Vec<u8>> {
         self.0.blocks.highest().and_then(|block| to_bytes(&block))
@@ -318,7 +332,14 @@ impl Inner {
         if is_of(claimed, &fetched.block) {
             return Ok(fetched);
         }
-        // Either the node or the client is of another chain: without trust of our own nobody can say which.
+        // Either the node or the client is of another chain: without trust of our own nobody can say which. Another node may.
+        if self.node.rpc().endpoints().len() > 1 {
+            let detail = format!(
+                "{} shows another header at {height} than the client holds: one of them is of another chain or a fork",
+                fetched.endpoint
+            );
+            return Err(self.node.lying(&fetched.endpoint, "other_chain_or_fork", detail));
+        }
         let detail = format!("{} shows another header at {height} than the client holds", fetched.endpoint);
         Err(self.node.error(ChainErrorKind::Setup(OTHER_CHAIN), detail))
     }

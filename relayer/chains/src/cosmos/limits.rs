@@ -50,7 +50,7 @@ pub const POLL: Duration = Duration::from_millis(500);
 pub const POLL_WATCHDOG: Duration = Duration::from_secs(3);
 /// How long an endpoint that lied is not asked.
 pub const QUARANTINE: Duration = Duration::from_secs(300);
-/// How long an endpoint that is catching up is not asked.
+/// How long an endpoint that is catching up, or whose answer can't be decoded, is not asked.
 pub const QUARANTINE_CATCHING_UP: Duration = Duration::from_secs(20);
 /// A missing result this far below the head is pruned, not late.
 pub const LATE_BLOCKS: u64 = 5;

@@ -145,6 +145,15 @@ impl CosmosChain {
         head
     }
 
+    /// The verified header of a height, once there is a header to verify it from.
+    async fn verified_if_trusting(&self, number: u64) -> Result<Option<Verified>, ChainError> {
+        if !self.light.trusts() {
+            return Ok(None);
+        }
+        let block = self.light.block(number).await?;
+        light::verified(&self.node, &block).map(Some)
+    }
+
     fn number(&self, height: Height) -> Result<u64, ChainError> {
         if height.revision == self.id.revision() {
             return Ok(height.number);
@@ -170,8 +179,15 @@ impl Chain for CosmosChain {
 
     async fn facts(&self, height: Height) -> Result<BlockFacts, ChainError> {
         let number = self.number(height)?;
-        let mut blocks = block::facts(&self.node, &[number], self.caps, self.heads.newest()).await?;
-        blocks.pop().unwrap_or_else(|| Err(self.node.error(ChainErrorKind::Malformed, "block")))
+        let heights = [number];
+        let told = block::told(&self.node, &heights, self.caps, self.heads.newest());
+        let (mut told, verified) = tokio::try_join!(told, self.verified_if_trusting(number))?;
+        let said = told.pop().unwrap_or_else(|| Err(self.node.error(ChainErrorKind::Malformed, "block")))?;
+        // Timeouts and the age of clients are judged by this time.
+        if verified.is_some_and(|block| block.at.time != said.value.at.time) {
+            return Err(self.node.lying(&said.endpoint, "block_time", format!("block {number} of {}", said.endpoint)));
+        }
+        Ok(said.value)
     }
 
     async fn pending(&self, what: &Pending) -> Result<Vec<Sequence>, ChainError> {
@@ -193,6 +209,16 @@ impl Chain for CosmosChain {
     async fn verified(&self, height: Height) -> Result<Verified, ChainError> {
         let block = self.light.block(self.number(height)?).await?;
         light::verified(&self.node, &block)
+    }
+
+    async fn trusts(&self) -> bool {
+        self.light.root_if_given().await
+    }
+
+    fn refute(&self, head: Height) {
+        if let Some(endpoint) = self.heads.refute(head) {
+            self.node.rpc().quarantine(&endpoint, "lying_height", limits::QUARANTINE);
+        }
     }
 
     async fn anchor(&self, height: Height, consensus_state: &Any) -> Result<(), ChainError> {

@@ -8,7 +8,7 @@ use relayer_core::id::{ChainId, Height};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::limits::{QUARANTINE, VALUE_BYTES};
+use super::limits::{QUARANTINE, QUARANTINE_CATCHING_UP, VALUE_BYTES};
 use super::wire::{self, AbciQueryAnswer};
 use crate::rpc::{Answer, Call, EndpointId, Route, RpcClient, RpcError, RpcErrorKind};
 
@@ -77,8 +77,9 @@ impl Node {
         self.rpc.quarantine(endpoint, label, QUARANTINE);
         self.error(ChainErrorKind::Lying(label), detail)
     }
-    /// The endpoint's answer has another shape than the protocol says.
+    /// The endpoint's answer has another shape than the protocol says: others are asked for a while.
     pub(crate) fn malformed(&self, endpoint: &EndpointId, what: &'static str) -> ChainError {
+        self.rpc.quarantine(endpoint, "malformed", QUARANTINE_CATCHING_UP);
         self.error(ChainErrorKind::Malformed, format!("{what} from {endpoint}"))
     }
 
@@ -101,7 +102,10 @@ impl Node {
         answer: &Answer,
         method: &'static str,
     ) -> Result<Said<T>, ChainError> {
-        let value = answer.decode(method).map_err(|e| chain_error(&self.chain, e))?;
+        let value = answer.decode(method).map_err(|e| {
+            self.rpc.quarantine(&answer.endpoint, "malformed", QUARANTINE_CATCHING_UP);
+            chain_error(&self.chain, e)
+        })?;
         Ok(Said { value, endpoint: answer.endpoint.clone() })
     }
 
@@ -223,7 +227,7 @@ impl Node {
             return Err(self.error(kind, said.endpoint.label().as_ref()));
         }
         if said.value.sync_info.catching_up {
-            self.rpc.quarantine(&said.endpoint, "catching_up", super::limits::QUARANTINE_CATCHING_UP);
+            self.rpc.quarantine(&said.endpoint, "catching_up", QUARANTINE_CATCHING_UP);
             return Err(self.error(ChainErrorKind::Unavailable, format!("{} is catching up", said.endpoint)));
         }
         Ok(())

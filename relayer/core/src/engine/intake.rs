@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{AttemptId, Engine, Entry, Key, Notice};
+use super::{AttemptId, Engine, Entry, Key, Notice, Stage};
 use crate::fact::{BlockFacts, Fact};
 use crate::id::Sequence;
 use crate::limits;
 use crate::packet::{At, Packet, PortChannel, Side};
-use crate::record::Record;
+use crate::record::{Record, is_disproof};
 
 impl Engine {
     pub(super) fn block(&mut self, now: u64, side: Side, block: &BlockFacts) {
@@ -34,6 +34,20 @@ impl Engine {
         };
         let first = Key { from: side, channel, sequence: Sequence(0) };
         let last = Key { from: side, channel, sequence: Sequence(u64::MAX) };
+        // The chain holds something under the key of an event that was disproven, or that claimed an end which the state does not show:
+        // what that is has to be read anew.
+        let ended = |r: &Record| r.acked.into_iter().chain(r.timed_out).any(|end| end.height <= at.height);
+        let disproven = |e: &Entry| e.record.refused.is_some_and(is_disproof) || ended(&e.record);
+        let doubtful: Vec<Key> = self
+            .packets
+            .range(first..=last)
+            .filter(|(k, e)| open.contains(&k.sequence) && disproven(e))
+            .map(|(k, _)| *k)
+            .collect();
+        for key in doubtful {
+            self.unindex_timeout(key);
+            self.packets.remove(&key);
+        }
         let mut gone: Vec<(Key, bool)> = Vec::new();
         for (key, entry) in self.packets.range_mut(first..=last) {
             if open.contains(&key.sequence) || entry.record.phase(false).ended() {
@@ -192,11 +206,25 @@ impl Engine {
             return self.notice(Notice::Unusable { side: key.from, reason: "too_many_open_packets" });
         }
         let entry = self.packets.entry(key).or_insert_with(|| Entry { backlog, ..Entry::default() });
+        // What the source has proven to have committed to is not up for discussion.
+        let other = |theirs: &Packet| entry.record.packet.as_ref().is_some_and(|mine| mine != theirs);
+        let contradicts = entry.proven && said.packet.as_ref().is_some_and(other);
+        if contradicts {
+            return self.notice(Notice::Unusable { side: key.from.other(), reason: "packet_differs" });
+        }
+        let texts = |record: &Record| (record.packet.clone(), record.ack.clone());
+        let told = texts(&entry.record);
         let before = (entry.record.sent.is_some(), entry.record.received);
         entry.record.merge(said);
         let record = entry.record.clone();
+        // A proof of the other text is good for nothing.
+        let stale = told != texts(&record)
+            && entry.work.as_ref().is_some_and(|w| matches!(w.stage, Stage::Proving { .. } | Stage::Ready { .. }));
         if !known {
             self.open = self.open.saturating_add(1);
+        }
+        if stale {
+            self.set_stage(key, Stage::Queued { not_before: now });
         }
         let Some(name) = self.name(key) else { return };
         if !before.0 && record.sent.is_some() {

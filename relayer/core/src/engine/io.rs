@@ -156,6 +156,20 @@ pub struct ProveItem {
     pub path: Path,
     /// What must stand there; `None` = nothing must.
     pub expect: Option<[u8; 32]>,
+    /// What the packet's source must have committed to, where no proof has shown that before: an acknowledgement and a timeout carry the
+    /// packet, and events alone vouch for it.
+    pub source: Option<SourceCheck>,
+}
+
+/// A packet that only events vouch for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceCheck {
+    /// Where its commitment stands on the source.
+    pub path: Path,
+    /// The commitment.
+    pub commitment: [u8; 32],
+    /// The block of its send, where known.
+    pub sent: Option<Height>,
 }
 
 /// Out of the engine.
@@ -227,6 +241,8 @@ pub enum Notice {
     ProofRefused {
         /// Its name.
         key: PacketKey,
+        /// Chain whose state was to prove it.
+        side: Side,
         /// Stable reason.
         reason: &'static str,
     },

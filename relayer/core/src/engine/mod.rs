@@ -14,6 +14,8 @@
 mod ends;
 mod intake;
 mod io;
+#[cfg(test)]
+mod lie_tests;
 mod outcome;
 mod plan;
 #[cfg(test)]
@@ -22,7 +24,10 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use io::{AttemptId, AttemptOutcome, ChannelPair, ClientRead, Effect, Input, Key, Notice, ProveFailure, ProveItem};
+pub use io::{
+    AttemptId, AttemptOutcome, ChannelPair, ClientRead, Effect, Input, Key, Notice, ProveFailure, ProveItem,
+    SourceCheck,
+};
 
 pub use view::{Backlog, PacketView};
 
@@ -96,6 +101,8 @@ struct Work {
 struct Entry {
     record: Record,
     work: Option<Work>,
+    /// A verified proof has shown that the source committed to this very packet.
+    proven: bool,
     backlog: bool,
     told: Option<Phase>,
     /// Its send is not known, and the source's state after this block held no commitment for it.
@@ -408,13 +415,14 @@ impl Engine {
         let from = self.idle.map_or(0, |t| t.saturating_add(1));
         let queued =
             self.queued.iter().flatten().filter_map(|s| s.range((from, plan::LOWEST)..).next()).map(|(t, _)| *t);
-        // The first of a side's classes and heights is what is submitted next.
-        let linger = self.ready.iter().filter_map(|s| {
-            let (first, height, _) = *s.first()?;
-            let group = s.range((first, height, plan::LOWEST)..=(first, height, plan::HIGHEST));
-            let until = group.take(limits::BATCH_MESSAGES).filter_map(|(_, _, key)| self.lingers(*key));
-            until.filter(|t| *t >= from).min()
-        });
+        // The lowest height of each class is what is submitted next.
+        let linger =
+            Side::BOTH.into_iter().flat_map(|side| [(side, false), (side, true)]).filter_map(|(side, backlog)| {
+                let (height, of) = (self.first_ready(side, backlog)?, u8::from(backlog));
+                let group = (of, height, plan::LOWEST)..=(of, height, plan::HIGHEST);
+                let next = self.ready.get(side.index())?.range(group).take(limits::BATCH_MESSAGES);
+                next.filter_map(|(_, _, key)| self.lingers(*key)).filter(|t| *t >= from).min()
+            });
         queued.chain(linger).min()
     }
 

@@ -1,6 +1,6 @@
 //! Answers to effects: proofs had or refused, submissions committed or failed.
 
-use super::{Attempt, AttemptId, AttemptOutcome, Engine, Key, Notice, ProveFailure, Stage, class};
+use super::{Attempt, AttemptId, AttemptOutcome, Engine, Key, Notice, ProveFailure, Stage, class, proving_side};
 use crate::error::{Remedy, TxFailure};
 use crate::message::Proof;
 use crate::record::Action;
@@ -10,17 +10,26 @@ impl Engine {
         let Some(asked) = self.close_prove(id) else { return };
         for (key, result) in results {
             let work = self.packets.get(&key).and_then(|e| e.work.as_ref());
-            if work.is_none_or(|w| w.stage != Stage::Proving { id }) {
+            let Some(work) = work.filter(|w| w.stage == Stage::Proving { id }) else {
                 continue;
-            }
+            };
+            let proving = proving_side(key, work.action);
             match result {
-                Ok(proof) => self.set_stage(key, Stage::Ready { proof, since: now }),
+                Ok(proof) => {
+                    if let Some(entry) = self.packets.get_mut(&key) {
+                        entry.proven = true;
+                    }
+                    self.set_stage(key, Stage::Ready { proof, since: now });
+                }
                 Err(failure) => {
                     let reason = match failure {
                         ProveFailure::Refused(reason) | ProveFailure::Later { reason, .. } => reason,
                     };
+                    // The source's own state has refuted what was said of it, whatever was to be proven.
+                    let of_source = matches!(reason, "phantom_event" | "commitment_mismatch");
+                    let side = if of_source { key.from } else { proving };
                     if let Some(name) = self.name(key) {
-                        self.notice(Notice::ProofRefused { key: name, reason });
+                        self.notice(Notice::ProofRefused { key: name, side, reason });
                     }
                     match failure {
                         ProveFailure::Refused(reason) => self.refuse(now, key, reason),

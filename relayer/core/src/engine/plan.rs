@@ -1,6 +1,6 @@
 //! What to prove, what to submit and which client to refresh, decided from the engine's state.
 
-use super::{Attempt, AttemptId, Effect, Engine, Key, ProveItem, Stage, class};
+use super::{Attempt, AttemptId, Effect, Engine, Key, ProveItem, SourceCheck, Stage, class};
 use crate::chain::Path;
 use crate::id::Height;
 use crate::limits;
@@ -19,8 +19,10 @@ impl Engine {
                     self.effects.push_back(effect);
                 }
             }
-            while let Some(effect) = self.next_submit(now, side) {
-                self.effects.push_back(effect);
+            for backlog in [false, true] {
+                while let Some(effect) = self.next_submit(now, side, backlog) {
+                    self.effects.push_back(effect);
+                }
             }
             if let Some(effect) = self.upkeep(now, side) {
                 self.effects.push_back(effect);
@@ -108,19 +110,30 @@ impl Engine {
             }
             Action::Timeout => (Path::Receipt(packet.destination.clone(), key.sequence), None),
         };
-        Some(ProveItem { key, action: work.action, path, expect })
+        let source = (!entry.proven && work.action != Action::Recv).then(|| SourceCheck {
+            path: Path::Commitment(packet.source.clone(), key.sequence),
+            commitment: packet.commitment(),
+            sent: entry.record.sent.map(|at| at.height),
+        });
+        Some(ProveItem { key, action: work.action, path, expect, source })
     }
 
-    fn next_submit(&mut self, now: u64, side: Side) -> Option<Effect> {
+    /// The lowest proof height of what is ready for a side in one class: the next batch is made of it.
+    pub(super) fn first_ready(&self, side: Side, backlog: bool) -> Option<Height> {
+        let first = (u8::from(backlog), Height::default(), LOWEST);
+        let (found, height, _) = *self.ready.get(side.index())?.range(first..).next()?;
+        (found == u8::from(backlog)).then_some(height)
+    }
+
+    fn next_submit(&mut self, now: u64, side: Side, backlog: bool) -> Option<Effect> {
         let end = self.end(side);
         let client = end.client.as_ref().filter(|c| !c.read.frozen)?;
-        let (first_class, height, _) = *self.ready.get(side.index())?.first()?;
-        let backlog = first_class != 0;
+        let height = self.first_ready(side, backlog)?;
         if *end.submitting.get(class(backlog))? >= Self::slots(self.policy.submit_in_flight, backlog) {
             return None;
         }
         let needs_update = client.needs(height);
-        let group = (first_class, height, LOWEST)..=(first_class, height, HIGHEST);
+        let group = (u8::from(backlog), height, LOWEST)..=(u8::from(backlog), height, HIGHEST);
         let mut keys = Vec::new();
         let mut bytes = 0usize;
         let mut oldest = u64::MAX;

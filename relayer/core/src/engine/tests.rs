@@ -11,11 +11,11 @@ use crate::packet::{At, Packet};
 
 const SECOND: u64 = 1_000_000_000;
 
-fn end(channel: &str) -> PortChannel {
+pub(super) fn end(channel: &str) -> PortChannel {
     PortChannel { port: PortId::new("transfer").unwrap(), channel: ChannelId::new(channel).unwrap() }
 }
 
-fn packet(sequence: u64) -> Packet {
+pub(super) fn packet(sequence: u64) -> Packet {
     Packet {
         sequence: Sequence(sequence),
         source: end("channel-0"),
@@ -26,11 +26,11 @@ fn packet(sequence: u64) -> Packet {
     }
 }
 
-fn at(number: u64) -> At {
+pub(super) fn at(number: u64) -> At {
     At { height: Height::new(1, number), time: Timestamp(number.saturating_mul(SECOND)) }
 }
 
-fn block(number: u64, facts: Vec<Fact>) -> Arc<BlockFacts> {
+pub(super) fn block(number: u64, facts: Vec<Fact>) -> Arc<BlockFacts> {
     Arc::new(BlockFacts { at: at(number), facts, txs: vec![] })
 }
 
@@ -44,7 +44,7 @@ fn client(id: &str) -> ClientRead {
     }
 }
 
-fn engine() -> Engine {
+pub(super) fn engine() -> Engine {
     let pair = ChannelPair { a: end("channel-0"), b: end("channel-7") };
     let mut e = Engine::new(Policy::default(), vec![pair]);
     for side in Side::BOTH {
@@ -54,15 +54,15 @@ fn engine() -> Engine {
     e
 }
 
-fn drain(e: &mut Engine, now: u64) -> Vec<Effect> {
+pub(super) fn drain(e: &mut Engine, now: u64) -> Vec<Effect> {
     std::iter::from_fn(|| e.poll(now)).collect()
 }
 
-fn work(effects: Vec<Effect>) -> Vec<Effect> {
+pub(super) fn work(effects: Vec<Effect>) -> Vec<Effect> {
     effects.into_iter().filter(|e| !matches!(e, Effect::Notice(_))).collect()
 }
 
-fn prove(e: &mut Engine, now: u64, effect: &Effect) {
+pub(super) fn prove(e: &mut Engine, now: u64, effect: &Effect) {
     let Effect::Prove { id, at, items, .. } = effect else { panic!("{effect:?}") };
     let proof = Proof { bytes: Arc::from([1u8; 100].as_slice()), height: at.next() };
     let results = items.iter().map(|i| (i.key, Ok(proof.clone()))).collect();
@@ -367,4 +367,26 @@ fn what_a_block_did_not_tell_of_a_successful_transaction_is_tried_again_alone() 
         }
     }
     assert_eq!(sizes, [1, 1], "a node refuses them one by one, unpaid, if they were received");
+}
+
+#[test]
+fn fresh_packets_without_a_free_slot_leave_the_backlog_its_own() {
+    let pair = ChannelPair { a: end("channel-0"), b: end("channel-7") };
+    let policy = Policy { batch_messages: 1, submit_in_flight: 2, ..Policy::default() };
+    let mut e = Engine::new(policy, vec![pair]);
+    for side in Side::BOTH {
+        e.handle(0, Input::Client { side, client: client("07-tendermint-0") });
+        e.handle(0, Input::Block { side, block: block(10, vec![]) });
+    }
+    e.handle(1, Input::Past { side: Side::A, facts: (1..=5).map(|n| (at(5), Fact::Sent(packet(n)))).collect() });
+    let fresh = (101..=105).map(|n| Fact::Sent(packet(n))).collect();
+    e.handle(1, Input::Block { side: Side::A, block: block(11, fresh) });
+    for effect in &work(drain(&mut e, 1)) {
+        prove(&mut e, 2, effect);
+    }
+    let submitted: Vec<u64> = work(drain(&mut e, 2))
+        .iter()
+        .filter_map(|s| if let Effect::Submit { keys, .. } = s { Some(keys[0].sequence.0) } else { None })
+        .collect();
+    assert_eq!(submitted, [101, 102, 1]);
 }

@@ -92,6 +92,13 @@ impl Engine {
             .is_some_and(|k| self.packets.get(&k).is_some_and(|e| e.record.packet.is_some()))
     }
 
+    /// The same of a packet whose acknowledgement is known, too, or of no use any more.
+    pub fn knows_ack(&self, from: Side, source: &PortChannel, sequence: Sequence) -> bool {
+        self.key_of(from, source, sequence)
+            .and_then(|k| self.packets.get(&k))
+            .is_some_and(|e| e.record.packet.is_some() && (e.record.ack.is_some() || e.record.phase(false).ended()))
+    }
+
     /// The channels, in the order of their numbers.
     pub fn channels(&self) -> &[ChannelPair] {
         &self.channels
