@@ -211,6 +211,42 @@ pub fn phantom_event(event: Value) -> Hook {
     })
 }
 
+/// Every event of this type is handed to `change`, which tells whether it changed it.
+pub fn event(kind: &str, change: impl Fn(&mut Value) -> bool + Send + Sync + 'static) -> Hook {
+    let kind = kind.to_owned();
+    hook(move |_, result| {
+        let mut changed = false;
+        for_events(result, &mut |event| changed |= event["type"].as_str() == Some(kind.as_str()) && change(event));
+        changed
+    })
+}
+
+/// An attribute's value in an event.
+#[must_use]
+pub fn attribute<'e>(event: &'e Value, key: &str) -> &'e str {
+    let mut all = event["attributes"].as_array().into_iter().flatten();
+    all.find(|a| a["key"] == key).and_then(|a| a["value"].as_str()).unwrap_or_default()
+}
+
+/// Gives an attribute of an event another value; false if it has that already, or lacks the attribute.
+pub fn set_attribute(event: &mut Value, key: &str, value: &str) -> bool {
+    let mut all = event["attributes"].as_array_mut().into_iter().flatten();
+    replace(all.find(|a| a["key"] == key).and_then(|a| a.get_mut("value")), json!(value))
+}
+
+/// Every block's results claim these events beside those of its transactions, as a module does that acts at a block's end.
+#[must_use]
+pub fn block_events(events: Vec<Value>) -> Hook {
+    hook(move |_, result| {
+        match result.get_mut("finalize_block_events") {
+            Some(Value::Array(all)) => all.extend(events.iter().cloned()),
+            Some(none) => *none = json!(events),
+            None => return false,
+        }
+        true
+    })
+}
+
 /// Visits the events of a block's results, of its transactions and of the block itself.
 fn for_events(result: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
     if let Some(txs) = result.get_mut("txs_results").and_then(Value::as_array_mut) {

@@ -84,6 +84,12 @@ impl Admin {
 }
 
 impl Metrics {
+    /// The lines of this name, to be shown.
+    #[must_use]
+    pub fn lines_of(&self, name: &str) -> String {
+        self.text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>().join("\n")
+    }
+
     /// The sum of all series of this name that carry these labels; 0 if there is none.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {

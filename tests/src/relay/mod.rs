@@ -30,6 +30,7 @@ mod history;
 mod line;
 mod link;
 mod program;
+mod siege;
 mod wait;
 
 pub use admin::{Admin, Health, Metrics};
@@ -39,4 +40,5 @@ pub use history::{Action, Delivery, History};
 pub use line::Line;
 pub use link::{End, Link};
 pub use program::{Ran, Relayer};
+pub use siege::{Paid, Relayed, Siege, relayed};
 pub use wait::until;
