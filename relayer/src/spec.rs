@@ -94,7 +94,8 @@ fn filter(
     excluded: impl Fn(&Channel) -> &std::collections::BTreeSet<u64>,
 ) -> Filter {
     let ends = || pairs.iter().map(|p| p.end(from));
-    let listed = ends().zip(&path.channels).flat_map(|(end, c)| excluded(c).iter().map(move |s| (end.clone(), Sequence(*s))));
+    let listed =
+        ends().zip(&path.channels).flat_map(|(end, c)| excluded(c).iter().map(move |s| (end.clone(), Sequence(*s))));
     Filter {
         denied: ends().filter(|e| !rule.passes(&e.port, &e.channel)).cloned().collect(),
         max_memo_bytes: path.max_memo_bytes,
@@ -164,10 +165,9 @@ excluded_sequences = { a_to_b = [4] }
     #[test]
     fn what_is_missing_is_named() {
         let (connection, channel) = (", connection = \"connection-1\"", ", channel = \"channel-7\"");
-        for (cuts, want) in [
-            (&[connection, channel][..], "no connection on `b-1`"),
-            (&[channel][..], "no channel on `transfer`"),
-        ] {
+        for (cuts, want) in
+            [(&[connection, channel][..], "no connection on `b-1`"), (&[channel][..], "no channel on `transfer`")]
+        {
             let s = settings(&cuts.iter().fold(TEXT.to_owned(), |text, cut| text.replace(cut, "")));
             let error = of(&s, &s.paths[0]).err().unwrap().to_string();
             assert!(error.contains(want), "{error}");

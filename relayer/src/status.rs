@@ -16,9 +16,9 @@ use crate::admin::{
     ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency, LimitStatus,
     PathStatus, Snapshot, VerifierStatus,
 };
-use crate::remedy::chain_remedy;
 use crate::path::Path;
 use crate::program::Program;
+use crate::remedy::chain_remedy;
 use crate::start::Relayer;
 use crate::telemetry::metrics::{Backlog, Metrics};
 

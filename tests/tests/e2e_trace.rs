@@ -81,7 +81,8 @@ async fn a_packet_is_one_trace_from_its_send_to_its_acknowledgement() {
                 assert!(span.end_time_unix_nano >= span.start_time_unix_nano, "{stage}");
             }
         }
-        let hashes: Vec<_> = trace.iter().filter(|s| s.name == "confirm").filter_map(|s| attribute(s, "tx_hash")).collect();
+        let hashes: Vec<_> =
+            trace.iter().filter(|s| s.name == "confirm").filter_map(|s| attribute(s, "tx_hash")).collect();
         assert!(hashes.len() == 2 && hashes[0] != hashes[1], "{hashes:?}");
         let kinds = |role| trace.iter().filter(|s| attribute(s, "span.kind").as_deref() == Some(role)).count();
         assert!(kinds("PRODUCER") > 0 && kinds("CONSUMER") > 0);

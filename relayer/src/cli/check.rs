@@ -10,12 +10,12 @@ use relayer_core::error::ChainErrorKind;
 use serde_json::json;
 
 use super::error::CliError;
-use crate::remedy::chain_remedy;
 use super::inspect::{Finding, Level};
 use super::path::look;
 use super::progress::Progress;
 use super::{Common, Done};
 use crate::open::Opener;
+use crate::remedy::chain_remedy;
 
 /// Check the configuration against the chains: nodes, keys, wallets, clients, connections, channels.
 ///

@@ -15,8 +15,8 @@ use relayer_core::packet::{self, Side};
 use serde::Serialize;
 
 use super::error::CliError;
-use crate::remedy::chain_remedy;
 use crate::handshake::limits::STATE_BYTES;
+use crate::remedy::chain_remedy;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -17,8 +17,8 @@ use tokio_util::task::TaskTracker;
 use super::stage::unix_ns;
 use super::{Event, Path};
 use crate::journal::AttemptKind;
-use crate::remedy::tx_remedy;
 use crate::lane::{Reply, Request};
+use crate::remedy::tx_remedy;
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::trace::SpanDetails;
 

@@ -20,8 +20,8 @@ mod sign;
 mod tests;
 mod wallet;
 
-pub use failure::NO_ACCOUNT;
 pub use encode::{Transfer, transfer};
+pub use failure::NO_ACCOUNT;
 pub use fee::{Price, PriceSource};
 pub use key::{Key, KeyError};
 pub use wallet::{Wallet, WalletSettings};
