@@ -412,7 +412,14 @@ impl Chain {
     }
 
     /// Makes the next block.
-    pub fn make_block(&mut self, other: &Self, time: u64, sends: Vec<Packet>, rng: &mut Rng, faults: BlockFaults) -> Vec<Included> {
+    pub fn make_block(
+        &mut self,
+        other: &Self,
+        time: u64,
+        sends: Vec<Packet>,
+        rng: &mut Rng,
+        faults: BlockFaults,
+    ) -> Vec<Included> {
         let here = at(self.height + 1, time.max(self.time(self.height) + 1));
         let mut facts: Vec<Fact> = sends.into_iter().map(Fact::Sent).collect();
         let (mut txs, mut included) = (Vec::new(), Vec::new());

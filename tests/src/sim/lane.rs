@@ -102,7 +102,12 @@ impl Lane {
             self.work(w);
         }
         if self.account.in_flight() > IN_FLIGHT || self.waiting.len() > QUEUE + SIGNATURES as usize {
-            w.never(format!("{} lane: {} in flight, {} waiting", self.side, self.account.in_flight(), self.waiting.len()));
+            w.never(format!(
+                "{} lane: {} in flight, {} waiting",
+                self.side,
+                self.account.in_flight(),
+                self.waiting.len()
+            ));
         }
     }
 
@@ -284,7 +289,14 @@ impl Lane {
             };
             w.say(|| {
                 let names: Vec<_> = r.packets.iter().map(|(a, k)| name(*a, k)).collect();
-                format!("{} lane: {} with account sequence {} for attempt {}: {}", self.side, short(tx.hash), tx.sequence, r.id.0, names.join(", "))
+                format!(
+                    "{} lane: {} with account sequence {} for attempt {}: {}",
+                    self.side,
+                    short(tx.hash),
+                    tx.sequence,
+                    r.id.0,
+                    names.join(", ")
+                )
             });
             w.journal[self.side.index()].insert(tx.hash, ours.clone());
             let (account, height) = w.chain(self.side).committed();
@@ -348,7 +360,13 @@ impl Lane {
         self.turn(w, None);
     }
 
-    fn submitted(&mut self, w: &mut World, mut waiting: Waiting, tx: &Tx, result: Result<(), TxFailure>) -> Option<Waiting> {
+    fn submitted(
+        &mut self,
+        w: &mut World,
+        mut waiting: Waiting,
+        tx: &Tx,
+        result: Result<(), TxFailure>,
+    ) -> Option<Waiting> {
         let flight = Flight { hash: tx.hash, timeout_height: Height::new(1, tx.timeout_height) };
         let sequence = AccountSequence(tx.sequence);
         let failure = match result {

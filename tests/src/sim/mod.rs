@@ -24,8 +24,8 @@ mod verdict;
 mod world;
 
 use relayer::Relayer;
-pub use scenario::Scenario;
 use scenario::SECOND;
+pub use scenario::Scenario;
 use world::{Event, World};
 
 /// What a run that passed has seen.
@@ -70,7 +70,8 @@ pub fn run(scenario: Scenario, trace: bool) -> Result<Report, String> {
                 world.run += 1;
                 world.crashed = false;
                 relayer = Relayer::start(&mut world);
-                world.say(|| if relayer.is_some() { "the relayer starts".into() } else { "a client is expired".into() });
+                world
+                    .say(|| if relayer.is_some() { "the relayer starts".into() } else { "a client is expired".into() });
                 if relayer.is_none() {
                     world.surely_after(SECOND, Event::Start);
                 }

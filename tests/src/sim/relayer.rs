@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use relayer_core::engine::{
     AttemptId, AttemptOutcome, ChannelPair, ClientRead, Effect, Engine, Input, Key, Notice, ProveFailure, ProveItem,
+    SourceCheck,
 };
 use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::Fact;
@@ -45,6 +46,7 @@ pub(super) struct Relayer {
     cache: [BTreeSet<u64>; 2],
     heads: [u64; 2],
     fed: [u64; 2],
+    first_fed: [u64; 2],
     next_feed: [u64; 2],
     proves: BTreeMap<u64, Side>,
     submits: BTreeMap<AttemptId, (Side, Vec<(Action, Key)>)>,
@@ -99,7 +101,8 @@ impl Relayer {
             engine.handle(0, Input::Client { side, client });
         }
         let heads = Side::BOTH.map(|side| w.chain(side).height);
-        let lanes = Side::BOTH.map(|side| Lane::new(side, w.journal[side.index()].values().cloned().collect(), heads[side.index()]));
+        let lanes = Side::BOTH
+            .map(|side| Lane::new(side, w.journal[side.index()].values().cloned().collect(), heads[side.index()]));
         let mut relayer = Self {
             engine,
             lanes,
@@ -110,6 +113,7 @@ impl Relayer {
             cache,
             heads: heads.map(|h| h - 1),
             fed: [0, 0],
+            first_fed: heads,
             next_feed: heads,
             proves: BTreeMap::new(),
             submits: BTreeMap::new(),
@@ -210,7 +214,8 @@ impl Relayer {
         w.say(|| format!("{side} block {height} taken in"));
         self.input(w, Input::Block { side, block });
         if w.strikes(|f| f.duplicate_block) {
-            let back = w.rng.within(0, 5).min(height - 1);
+            // Of this life: a feeder that starts anew begins at the head.
+            let back = w.rng.within(0, 5).min(height - self.first_fed[side.index()]);
             if let Some(block) = w.told(side, height - back) {
                 w.say(|| format!("{side} block {} taken in again", height - back));
                 self.input(w, Input::Block { side, block });
@@ -271,10 +276,13 @@ impl Relayer {
             let proves = self.proves.values().filter(|s| **s == side).count();
             let submits = self.submits.values().filter(|(s, _)| *s == side).count();
             let with_backlog = |slots: usize| slots + (slots / 2).max(1);
-            let (most_proves, most_submits) = (with_backlog(limits.prove_in_flight), with_backlog(limits.submit_in_flight));
+            let (most_proves, most_submits) =
+                (with_backlog(limits.prove_in_flight), with_backlog(limits.submit_in_flight));
             // A refresh of the client is beside the slots.
             if proves > most_proves || submits > most_submits + 1 {
-                return w.never(format!("{side}: {proves} proof requests of {most_proves}, {submits} submissions of {most_submits}"));
+                return w.never(format!(
+                    "{side}: {proves} proof requests of {most_proves}, {submits} submissions of {most_submits}"
+                ));
             }
         }
         let seen = Side::BOTH.map(|side| self.engine.seen(side));
@@ -295,7 +303,8 @@ impl Relayer {
         match effect {
             Effect::Prove { id, side, at, items } => {
                 w.say(|| {
-                    let names: Vec<_> = items.iter().filter_map(|i| Some(name(i.action, &self.engine.name(i.key)?))).collect();
+                    let names: Vec<_> =
+                        items.iter().filter_map(|i| Some(name(i.action, &self.engine.name(i.key)?))).collect();
                     format!("{side} prove {id} at {at}: {}", names.join(", "))
                 });
                 if items.is_empty() || items.len() > relayer_core::limits::PROOFS_PER_EFFECT {
@@ -311,7 +320,10 @@ impl Relayer {
                     let names: Vec<_> = packets.iter().map(|(a, k)| name(*a, k)).collect();
                     format!("{side} submit {} update {update:?}: {}", id.0, names.join(", "))
                 });
-                if keys.len() != messages.len() || keys.len() > w.scenario.policy.batch_messages || (keys.is_empty() && update.is_none()) {
+                if keys.len() != messages.len()
+                    || keys.len() > w.scenario.policy.batch_messages
+                    || (keys.is_empty() && update.is_none())
+                {
                     w.never(format!("a submission of {} packets with {} messages", keys.len(), messages.len()));
                 }
                 let works: Vec<(Action, Key)> = messages.iter().map(action).zip(keys).collect();
@@ -340,7 +352,10 @@ impl Relayer {
             .into_iter()
             .map(|item| {
                 let later = |reason| Err(ProveFailure::Later { after_ms: 500, reason });
-                let result = if away {
+                let doubt = item.source.as_ref().and_then(|check| self.doubt(w, item.key.from, check));
+                let result = if let Some(reason) = doubt.filter(|_| !away) {
+                    Err(ProveFailure::Refused(reason))
+                } else if away {
                     later("unavailable")
                 } else if w.strikes(|f| f.proof_forged) {
                     later("forged")
@@ -349,7 +364,9 @@ impl Relayer {
                     match (item.action, item.expect, value) {
                         (_, Some(want), Some(got)) if want == got => Ok(chain::proof(side, &item.path, at.next())),
                         (Action::Timeout, None, None) => Ok(chain::proof(side, &item.path, at.next())),
-                        (Action::Timeout, _, _) => Err(ProveFailure::Later { after_ms: 1_000, reason: "received_meanwhile" }),
+                        (Action::Timeout, _, _) => {
+                            Err(ProveFailure::Later { after_ms: 1_000, reason: "received_meanwhile" })
+                        }
                         (Action::Recv, _, None) => Err(ProveFailure::Refused("phantom_event")),
                         (Action::Recv, _, Some(_)) => Err(ProveFailure::Refused("commitment_mismatch")),
                         (Action::Ack, _, None) => Err(ProveFailure::Refused("phantom_ack")),
@@ -364,6 +381,17 @@ impl Relayer {
             format!("{side} prove {id} answered, first failure {bad:?}")
         });
         self.input(w, Input::Proved { id, results });
+    }
+
+    /// What the source's newest provable state says against a packet that only events vouch for.
+    fn doubt(&self, w: &World, source: Side, check: &SourceCheck) -> Option<&'static str> {
+        let head = self.heads[source.index()];
+        let after = if check.sent.is_some_and(|sent| sent.number >= head) { head } else { head.saturating_sub(1) };
+        match w.chain(source).value(&check.path, after) {
+            Some(value) if value == check.commitment => None,
+            Some(_) => Some("commitment_mismatch"),
+            None => Some("phantom_event"),
+        }
     }
 
     /// Works off one side's submissions, one client update at a time.
@@ -465,7 +493,15 @@ impl Relayer {
         w.after(ns, Event::Scan(step));
     }
 
-    fn found(&mut self, w: &mut World, side: Side, channel: usize, end: &relayer_core::packet::PortChannel, at: At, open: &[Sequence]) {
+    fn found(
+        &mut self,
+        w: &mut World,
+        side: Side,
+        channel: usize,
+        end: &relayer_core::packet::PortChannel,
+        at: At,
+        open: &[Sequence],
+    ) {
         let there = w.chain(side.other());
         let received = |s: &Sequence| there.channels.get(channel).is_some_and(|c| c.received.contains_key(&s.0));
         let (acks, sent): (Vec<Sequence>, Vec<Sequence>) = open.iter().copied().partition(|s| received(s));
@@ -515,4 +551,3 @@ impl Relayer {
         }
     }
 }
-

@@ -129,18 +129,22 @@ impl Scenario {
             false if rng.chance(300) => rng.within(1, 100),
             false => 0,
         };
+        let interval_ns = [rng.within(500, 2_000) * 1_000_000, rng.within(500, 2_000) * 1_000_000];
+        let tx_blocks = rng.within(4, 20);
+        // Two thirds of it must suffice for a few refreshes that get lost, each known to be only when its blocks have passed.
+        let least = 10 * tx_blocks * interval_ns[0].max(interval_ns[1]);
         Self {
             seed,
             channels: rng.within(1, 3) as usize,
-            interval_ns: [rng.within(500, 2_000) * 1_000_000, rng.within(500, 2_000) * 1_000_000],
+            interval_ns,
             latency_ns: (rng.within(1, 10) * 1_000_000, rng.within(10, if large { 200 } else { 600 }) * 1_000_000),
             traffic: if expiring { rng.within(0, 20) } else { rng.within(50, 600) },
             burst: if !large && rng.chance(100) { 40 } else { rng.within(1, 4) },
             near_timeouts: if rng.chance(500) { rng.within(50, 600) } else { 0 },
             filtered: if rng.chance(300) { 150 } else { 0 },
             backlog,
-            trusting_ns: if expiring { rng.within(90, 240) * SECOND } else { 3_600 * SECOND },
-            tx_blocks: rng.within(4, 20),
+            trusting_ns: if expiring { least.max(rng.within(60, 240) * SECOND) } else { 3_600 * SECOND },
+            tx_blocks,
             scan_ns: rng.within(5, 40) * SECOND,
             names_fault: rng.chance(500),
             policy,

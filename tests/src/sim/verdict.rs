@@ -33,7 +33,12 @@ pub(super) fn open(w: &World, r: &Relayer) -> Vec<String> {
             }
         }
     }
-    stuck.extend(r.engine.packets(false, 20).into_iter().map(|p| format!("{} is {} for the engine ({:?})", p.key, p.phase.name(), p.stage)));
+    stuck.extend(
+        r.engine
+            .packets(false, 20)
+            .into_iter()
+            .map(|p| format!("{} is {} for the engine ({:?})", p.key, p.phase.name(), p.stage)),
+    );
     if stuck.is_empty() && r.engine.in_flight() > 0 {
         stuck.push("a submission".into());
     }
@@ -44,10 +49,13 @@ pub(super) fn open(w: &World, r: &Relayer) -> Vec<String> {
 pub(super) fn in_time(w: &World, r: &Relayer, stuck: &[String]) -> Result<(), String> {
     let s = &w.scenario;
     let blocks = (3 * s.tx_blocks + 30) * s.interval_ns.iter().max().copied().unwrap_or_default();
-    let work = (s.backlog + 200) / s.policy.submit_in_flight.min(s.policy.batch_messages).max(1) as u64;
-    // A packet that fails for good is tried twelve times.
-    let tries = if s.faults.poison > 0 { 2 * u64::from(relayer_core::limits::TRIES) } else { 4 };
-    let most = s.calm_from + blocks + tries * s.policy.backoff_ns.1 + 3 * s.scan_ns + 60 * SECOND + work * SECOND;
+    let (slots, fits) =
+        (s.policy.submit_in_flight as u64, s.policy.batch_messages.min(s.policy.batch_bytes / 1_000) as u64);
+    let work = 3 * w.ledger.sends.len() as u64 * s.interval_ns.iter().sum::<u64>() / (slots * fits).max(1);
+    // A packet that fails for good is tried twelve times, and every time its neighbours wait for another block.
+    let poison = if s.faults.poison > 0 { u64::from(relayer_core::limits::TRIES) * 20 * SECOND } else { 0 };
+    let tries = if s.faults.poison > 0 { 4 * u64::from(relayer_core::limits::TRIES) } else { 4 };
+    let most = s.calm_from + blocks + tries * s.policy.backoff_ns.1 + 3 * s.scan_ns + 60 * SECOND + work + poison;
     if w.now < most {
         return Ok(());
     }
@@ -88,7 +96,7 @@ pub(super) fn end(w: &World, r: &Relayer) -> Result<Report, String> {
     Ok(report)
 }
 
-/// Blocks that a fresh packet may take to be received while thousands of old ones are being cleared.
+/// Blocks of the slower chain that a fresh packet may take to be received while thousands of old ones are being cleared.
 const FRESH_BLOCKS: u64 = 6;
 
 fn fresh(w: &World) -> Result<u64, String> {
@@ -97,8 +105,12 @@ fn fresh(w: &World) -> Result<u64, String> {
         let there = w.chain(side.other());
         let Some(received) = there.channels.get(*channel).and_then(|c| c.received.get(sequence)) else { continue };
         let blocks = received.at.saturating_sub(send.heights[side.other().index()]);
+        let intervals = w.scenario.interval_ns;
+        let blocks = (blocks * intervals[side.other().index()]).div_ceil(intervals[0].max(intervals[1]));
         if blocks > FRESH_BLOCKS {
-            return Err(format!("{side}:{channel}/{sequence}, fresh behind a backlog, was received after {blocks} blocks"));
+            return Err(format!(
+                "{side}:{channel}/{sequence}, fresh behind a backlog, was received after {blocks} blocks"
+            ));
         }
         slowest = slowest.max(blocks);
     }

@@ -100,9 +100,7 @@ const GENESIS: u64 = 1_000_000 * SECOND;
 
 impl World {
     pub(super) fn new(scenario: Scenario, trace: bool) -> Self {
-        let chain = |side| {
-            Chain::new(side, scenario.channels, GENESIS, scenario.trusting_ns, scenario.names_fault)
-        };
+        let chain = |side| Chain::new(side, scenario.channels, GENESIS, scenario.trusting_ns, scenario.names_fault);
         let mut world = Self {
             now: 0,
             rng: Rng::new(scenario.seed),
@@ -334,7 +332,11 @@ impl World {
                 let path = Path::Commitment(p.source.clone(), p.sequence);
                 let fresh = !p.timed_out_at(here.height.next(), Timestamp(here.time.0 + SECOND));
                 let poison = p.data.starts_with(POISON);
-                if fresh && !poison && chain.receipt(&p.destination, p.sequence.0).is_none() && other.value(&path, after).is_some() {
+                if fresh
+                    && !poison
+                    && chain.receipt(&p.destination, p.sequence.0).is_none()
+                    && other.value(&path, after).is_some()
+                {
                     let proof = chain::proof(other.side, &path, height);
                     found.push(Message::RecvPacket { packet: p.clone(), proof });
                 }
@@ -422,7 +424,7 @@ impl World {
                     source,
                     destination,
                     data: Arc::from(b"never sent".as_slice()),
-                    timeout_height: Height::new(1, there + self.rng.within(50, 10_000)),
+                    timeout_height: Height::new(1, there + self.rng.within(1, 100)),
                     timeout_timestamp: Timestamp(0),
                 }));
             }
