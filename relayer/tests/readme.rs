@@ -23,12 +23,3 @@ fn the_readme_lists_every_metric_with_its_labels_and_no_other() {
     assert!(missing.is_empty() && unknown.is_empty(), "missing:\n{missing:#?}\nunknown:\n{unknown:#?}");
     assert!(wanted.len() > 20);
 }
-
-/// Not a check: `cargo test -p relayer --test readme -- --ignored --nocapture` prints the table to paste.
-#[test]
-#[ignore = "prints the README's table of metrics"]
-fn table() {
-    for metric in Metrics::new().unwrap().described() {
-        println!("{}", row(metric));
-    }
-}
