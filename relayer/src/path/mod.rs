@@ -367,6 +367,10 @@ impl Path {
                 };
                 engine.handle(now, input);
                 let (side, end) = (found.side, found.pair.end(found.side));
+                if let Some(at) = found.there {
+                    let sequences = found.unreceived.clone();
+                    engine.handle(now, Input::Unreceived { side, source: end.clone(), at, sequences });
+                }
                 let unknown = |s: &relayer_core::id::Sequence| !engine.knows(side, end, *s);
                 let unacknowledged = |s: &relayer_core::id::Sequence| !engine.knows_ack(side, end, *s);
                 let wanted = scan::Wanted {

@@ -29,6 +29,8 @@ pub(crate) struct Found {
     pub(super) side: Side,
     pub(super) pair: ChannelPair,
     pub(super) at: At,
+    /// The destination's block before `unreceived` was read.
+    pub(super) there: Option<At>,
     pub(super) open: Vec<Sequence>,
     pub(super) unreceived: Vec<Sequence>,
     pub(super) acknowledged: Vec<Sequence>,
@@ -163,15 +165,18 @@ impl Path {
         let head = source.head().await?;
         let open = source.pending(&Pending::Commitments(pair.end(side).clone())).await?;
         let end = pair.end(side.other()).clone();
-        let (unreceived, acknowledged) = if open.is_empty() {
-            (Vec::new(), Vec::new())
+        let (there, unreceived, acknowledged) = if open.is_empty() {
+            (None, Vec::new(), Vec::new())
         } else {
+            let there = destination.head().await?;
             let unreceived = Pending::Unreceived(end.clone(), open.clone());
             let acknowledged = Pending::Acknowledged(end, open.clone());
-            tokio::try_join!(destination.pending(&unreceived), destination.pending(&acknowledged))?
+            let (unreceived, acknowledged) =
+                tokio::try_join!(destination.pending(&unreceived), destination.pending(&acknowledged))?;
+            (Some(At { height: there.height, time: there.time }), unreceived, acknowledged)
         };
         let at = At { height: head.height, time: head.time };
-        Ok(Found { side, pair: pair.clone(), at, open, unreceived, acknowledged })
+        Ok(Found { side, pair: pair.clone(), at, there, open, unreceived, acknowledged })
     }
 
     /// Fetches the data of packets found in state.

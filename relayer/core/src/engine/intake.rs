@@ -80,6 +80,23 @@ impl Engine {
         }
     }
 
+    /// Takes back receives which the destination's state refutes. One whose acknowledgement is known is refuted by that one's proof.
+    pub(super) fn unreceive(&mut self, now: u64, side: Side, source: &PortChannel, at: At, sequences: &[Sequence]) {
+        for sequence in sequences {
+            let Some(key) = self.key_of(side, source, *sequence) else { continue };
+            let Some(entry) = self.packets.get_mut(&key) else { continue };
+            let record = &mut entry.record;
+            let claimed = record.received.is_some_and(|r| r.height <= at.height) && record.ack.is_none();
+            if !claimed || record.phase(false).ended() {
+                continue;
+            }
+            record.received = None;
+            let record = record.clone();
+            self.index_timeout(key, &record);
+            self.refresh(now, key);
+        }
+    }
+
     /// Packets that the destination's new block times out.
     fn expire(&mut self, now: u64, side: Side, at: At) {
         let mut gone = Vec::new();

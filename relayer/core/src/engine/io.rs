@@ -122,6 +122,17 @@ pub enum Input {
         /// Sequences that still have a commitment.
         open: std::collections::BTreeSet<Sequence>,
     },
+    /// Of the open commitments, those that the destination's state after `at` has no receipt of: an event that said otherwise lied.
+    Unreceived {
+        /// Source side.
+        side: Side,
+        /// Source end.
+        source: PortChannel,
+        /// The destination's block whose state, or a later one, was read.
+        at: At,
+        /// The sequences.
+        sequences: Vec<Sequence>,
+    },
     /// The client on a side, read from the chain.
     Client {
         /// Which chain holds it.

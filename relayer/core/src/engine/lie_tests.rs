@@ -95,3 +95,25 @@ fn attack_33_what_the_state_contradicts_is_forgotten_and_read_anew() {
     assert!(matches!(work(drain(&mut e, 5)).as_slice(), [Effect::Prove { .. }]));
     assert_eq!(e.open(), 1);
 }
+
+#[test]
+fn attack_33_a_receive_that_no_state_shows_is_taken_back_and_the_packet_delivered() {
+    let mut e = engine();
+    e.handle(1, Input::Block { side: Side::A, block: block(11, vec![Fact::Sent(packet(1)), Fact::Sent(packet(2))]) });
+    // The first is only said to be received, the second is acknowledged, too.
+    let mut lies = vec![Fact::Received(packet(1))];
+    lies.extend(ack_written(packet(2)));
+    e.handle(1, Input::Block { side: Side::B, block: block(11, lies) });
+    assert!(items(&drain(&mut e, 1)).iter().all(|i| i.key.sequence != Sequence(1)));
+    let read = |number| Input::Unreceived {
+        side: Side::A,
+        source: end("channel-0"),
+        at: at(number),
+        sequences: vec![Sequence(1), Sequence(2)],
+    };
+    e.handle(2, read(10));
+    assert!(items(&drain(&mut e, 2)).is_empty(), "an older state says nothing about block 11");
+    e.handle(3, read(11));
+    let items = items(&drain(&mut e, 3));
+    assert_eq!(items.iter().map(|i| (i.action, i.key.sequence)).collect::<Vec<_>>(), [(Action::Recv, Sequence(1))]);
+}

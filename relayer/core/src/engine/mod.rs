@@ -221,6 +221,7 @@ impl Engine {
                     self.fact(now, side, at, fact, true);
                 }
             }
+            Input::Unreceived { side, source, at, sequences } => self.unreceive(now, side, &source, at, &sequences),
             Input::Commitments { side, source, at, open } => self.settle(now, side, &source, at, &open),
             Input::Client { side, client } => {
                 let end = self.end_mut(side);
