@@ -11,7 +11,6 @@ use light_clients::{TendermintClient, Verifier};
 use miette::Diagnostic;
 use relayer_chains::cosmos::CosmosChain;
 use relayer_config::settings::Settings;
-use relayer_core::chain::Chain;
 use relayer_core::id::ChainId;
 use relayer_core::packet::Side;
 use thiserror::Error;
@@ -185,11 +184,6 @@ impl Relayer {
                 tracing::warn!(chain = %id, "trusted header not recorded: {error}");
             }
         }
-    }
-
-    /// A follower's chain by side of a path.
-    pub fn chain_of(&self, path: &Path, side: Side) -> Arc<dyn Chain> {
-        path.chain(side).clone()
     }
 }
 
