@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+pub mod embedded;
 mod genesis;
 mod home;
 mod ledger;
