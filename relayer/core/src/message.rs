@@ -18,6 +18,20 @@ pub struct Proof {
     pub height: Height,
 }
 
+/// What the opposite chain holds of the target: ICS-03 has the target check that this client tracks it. ibc-rs and ibc-go before v8 do so,
+/// later ones ignore it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProvenClient {
+    /// The state of the client that tracks the target.
+    pub client_state: Any,
+    /// Its proof; of the same height as the connection end's.
+    pub proof: Arc<[u8]>,
+    /// A height of the target for which that client holds a consensus state.
+    pub consensus_height: Height,
+    /// Proof of that consensus state; of the same height as the connection end's.
+    pub consensus_proof: Arc<[u8]>,
+}
+
 /// A message for one chain. Proofs are of the opposite chain's state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
@@ -58,6 +72,8 @@ pub enum Message {
         delay_ns: u64,
         /// Proof of INIT at the other end.
         proof: Proof,
+        /// The other end's client.
+        tracked_by: ProvenClient,
     },
     /// ICS-03 `ConnOpenAck`.
     ConnOpenAck {
@@ -69,6 +85,8 @@ pub enum Message {
         version: Version,
         /// Proof of TRYOPEN at the other end.
         proof: Proof,
+        /// The other end's client.
+        tracked_by: ProvenClient,
     },
     /// ICS-03 `ConnOpenConfirm`.
     ConnOpenConfirm {

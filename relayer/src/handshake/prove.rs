@@ -6,9 +6,11 @@ use ibc_proto::google::protobuf::Any;
 use light_clients::MerklePath;
 use relayer_core::chain::{ClientUpdate, Path, Proven};
 use relayer_core::error::{ChainError, ChainErrorKind};
-use relayer_core::handshake::{Action, ClientProblem, HandshakeError, NewState, ProvenEnd, What, message, proof_path};
+use relayer_core::handshake::{
+    Action, ClientProblem, HandshakeError, NewState, ProvenEnd, What, message, needs_client, proof_path,
+};
 use relayer_core::id::{ClientId, Height};
-use relayer_core::message::{Message, Proof};
+use relayer_core::message::{Message, Proof, ProvenClient};
 use relayer_core::packet::Side;
 use tokio::sync::oneshot;
 
@@ -36,9 +38,11 @@ impl Work<'_> {
         let paths: Vec<Option<Path>> = batch.iter().map(|a| proof_path(*a, self.wanted)).collect();
         let mut built = Built { messages: Vec::new(), proven: None };
         let mut values = Vec::new().into_iter();
+        let mut tracked_by = None;
         if paths.iter().any(Option::is_some) {
             let mut asked: Vec<Path> = paths.iter().flatten().cloned().collect();
-            let client = self.wanted.clients.at(other).clone().filter(|c| Some(c) != proven);
+            let wants_proof = batch.iter().copied().any(needs_client);
+            let client = self.wanted.clients.at(other).clone().filter(|c| Some(c) != proven || wants_proof);
             let latest = self.seen.at(other).view.client.as_ref().map(|c| c.info.latest);
             let check = client.zip(latest);
             if let Some((client, latest)) = &check {
@@ -47,9 +51,8 @@ impl Work<'_> {
             }
             let (mut proofs, update) = self.prove(other, &asked, template).await?;
             if let Some((client, latest)) = check {
-                let consensus_state = proofs.pop().and_then(|p| p.value);
-                let client_state = proofs.pop().and_then(|p| p.value);
-                self.check_client(other, &client, latest, client_state, consensus_state).await?;
+                let (consensus_state, client_state) = (proofs.pop(), proofs.pop());
+                tracked_by = Some(self.check_client(other, &client, latest, client_state, consensus_state).await?);
                 built.proven = Some(client);
             }
             if let Some(id) = self.wanted.clients.at(on) {
@@ -69,7 +72,7 @@ impl Work<'_> {
                     let value = end.value.as_deref();
                     let value = value.ok_or_else(|| self.answer(other, gone(&path)))?;
                     let proof = Proof { bytes: Arc::from(end.proof.as_slice()), height: end.proof_height };
-                    NewState::End(ProvenEnd { value, proof })
+                    NewState::End(ProvenEnd { value, proof, tracked_by: tracked_by.clone() })
                 }
                 (None, What::CreateClient) => NewState::Client(self.chain(other).new_client().await?),
                 (None, _) => NewState::Nothing,
@@ -156,19 +159,21 @@ impl Work<'_> {
         }
     }
 
-    /// The client on `host`, proven to be there, must track the opposite chain and agree with that chain's own blocks.
+    /// The client on `host`, proven to be there, must track the opposite chain and agree with that chain's own blocks; its proof.
     async fn check_client(
         &self,
         host: Side,
         client: &ClientId,
         latest: Height,
-        client_state: Option<Vec<u8>>,
-        consensus_state: Option<Vec<u8>>,
-    ) -> Result<(), HandshakeFailure> {
+        client_state: Option<Proven>,
+        consensus_state: Option<Proven>,
+    ) -> Result<ProvenClient, HandshakeFailure> {
         let tracked = self.chain(host.other());
         let problem = |problem| HandshakeError::Client { chain: self.id(host), client: client.clone(), problem };
-        let stored = client_state.ok_or_else(|| problem(ClientProblem::Missing))?;
-        let info = tracked.client_info(&observe::any(&stored, self.chain(host).as_ref())?)?;
+        let split = |proven: Option<Proven>| proven.and_then(|p| Some((p.value?, Arc::<[u8]>::from(p.proof))));
+        let (stored, proof) = split(client_state).ok_or_else(|| problem(ClientProblem::Missing))?;
+        let client_state = observe::any(&stored, self.chain(host).as_ref())?;
+        let info = tracked.client_info(&client_state)?;
         if info.chain != *tracked.id() {
             let wanted = tracked.id().clone();
             return Err(problem(ClientProblem::OtherChain { tracks: info.chain, wanted }).into());
@@ -177,9 +182,9 @@ impl Work<'_> {
             return Err(problem(ClientProblem::Frozen).into());
         }
         let missing = || ChainError::new(self.chain(host).id(), ChainErrorKind::NotFound, "consensus state");
-        let consensus_state = observe::any(&consensus_state.ok_or_else(missing)?, self.chain(host).as_ref())?;
-        tracked.anchor(latest, &consensus_state).await?;
-        Ok(())
+        let (consensus_state, consensus_proof) = split(consensus_state).ok_or_else(missing)?;
+        tracked.anchor(latest, &observe::any(&consensus_state, self.chain(host).as_ref())?).await?;
+        Ok(ProvenClient { client_state, proof, consensus_height: latest, consensus_proof })
     }
 
     fn answer(&self, side: Side, what: &'static str) -> HandshakeFailure {

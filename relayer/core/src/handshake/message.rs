@@ -7,7 +7,7 @@ use ibc_proto::ibc::core::connection::v1::{Counterparty, Version};
 use super::rules::feature;
 use super::{Action, ChannelEnd, ConnectionEnd, EndState, HandshakeError, Phase, Thing, Wanted, What};
 use crate::chain::{NewClient, Path};
-use crate::message::{Message, Proof};
+use crate::message::{Message, Proof, ProvenClient};
 use crate::packet::{Order, Side};
 
 /// The other chain's end as proven, and the proof for the message.
@@ -17,6 +17,8 @@ pub struct ProvenEnd<'a> {
     pub value: &'a [u8],
     /// Its proof.
     pub proof: Proof,
+    /// The other chain's client, proven at the same height; connection TRY and ACK need it.
+    pub tracked_by: Option<ProvenClient>,
 }
 
 /// What an action needs beside the ids.
@@ -47,6 +49,11 @@ pub fn proof_path(action: Action, wanted: &Wanted) -> Option<Path> {
             Some(Path::Channel(end.port, end.channel))
         }
     }
+}
+
+/// Whether the action's message also needs the other chain's client, proven ([`ProvenEnd::tracked_by`]).
+pub const fn needs_client(action: Action) -> bool {
+    matches!(action.what, What::Connection(Phase::Try | Phase::Ack))
 }
 
 /// Builds the action's message. The proven end must be in the state that the step is about.
@@ -83,6 +90,7 @@ fn connection_step(on: Side, phase: Phase, wanted: &Wanted, new: ProvenEnd<'_>) 
     if end.state != expected(phase) {
         return Err(HandshakeError::Stale { chain, thing, found: end.state });
     }
+    let tracked_by = || new.tracked_by.clone().ok_or(HandshakeError::Incomplete("proof of the client"));
     Ok(match phase {
         Phase::Init => return Err(HandshakeError::Incomplete("phase")),
         Phase::Try => Message::ConnOpenTry {
@@ -90,12 +98,14 @@ fn connection_step(on: Side, phase: Phase, wanted: &Wanted, new: ProvenEnd<'_>) 
             counterparty: counterparty(wanted, on, id.as_str().to_owned())?,
             versions: end.versions,
             delay_ns: end.delay_ns,
+            tracked_by: tracked_by()?,
             proof: new.proof,
         },
         Phase::Ack => Message::ConnOpenAck {
             connection: need(wanted.connections.at(on), "connection")?,
             counterparty: id,
             version: end.versions.into_iter().next().ok_or(HandshakeError::Incomplete("version"))?,
+            tracked_by: tracked_by()?,
             proof: new.proof,
         },
         Phase::Confirm => {

@@ -44,7 +44,7 @@ use crate::packet::{Order, PortChannel, Side};
 pub use end::{ChannelEnd, ConnectionEnd, EndState};
 pub use error::{ClientProblem, HandshakeError, Thing};
 pub use learned::{Attempt, learned};
-pub use message::{NewState, ProvenEnd, connection_version, message, proof_path};
+pub use message::{NewState, ProvenEnd, connection_version, message, needs_client, proof_path};
 pub use rules::next;
 
 /// One of each: for the path's `a` and for its `b`.

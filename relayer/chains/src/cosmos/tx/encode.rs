@@ -1,8 +1,8 @@
 //! IBC messages as the protobuf of ibc-go v10, with the signer filled in.
 //!
-//! Spec: ICS-02, ICS-03, ICS-04 messages as ibc-go's `ValidateBasic` wants them. ibc-go v10 neither reads nor needs the client state and
-//! consensus proofs of `ConnOpenTry` / `ConnOpenAck`; its `previous_*_id` must be empty. Bounds: the sizes of proofs and data were
-//! checked where they were read.
+//! Spec: ICS-02, ICS-03, ICS-04 messages as ibc-go's `ValidateBasic` wants them. ibc-go since v8 does not read the
+//! client state and consensus proofs of `ConnOpenTry` / `ConnOpenAck`, its predecessors and ibc-rs want them; `previous_*_id` must be
+//! empty. Bounds: the sizes of proofs and data were checked where they were read.
 
 use ibc_proto::cosmos::base::v1beta1::Coin;
 use ibc_proto::google::protobuf::Any;
@@ -104,24 +104,32 @@ fn connection(message: &Message, signer: String) -> Any {
             delay_period: *delay_ns,
             signer,
         }),
-        Message::ConnOpenTry { client, counterparty, versions, delay_ns, proof } => any(&MsgConnectionOpenTry {
-            client_id: client.to_string(),
-            counterparty: Some(counterparty.clone()),
-            delay_period: *delay_ns,
-            counterparty_versions: versions.clone(),
-            proof_height: height(proof.height),
-            proof_init: proof.bytes.to_vec(),
-            consensus_height: height(proof.height),
-            signer,
-            ..Default::default()
-        }),
-        Message::ConnOpenAck { connection, counterparty, version, proof } => any(&MsgConnectionOpenAck {
+        Message::ConnOpenTry { client, counterparty, versions, delay_ns, proof, tracked_by } => {
+            any(&MsgConnectionOpenTry {
+                client_id: client.to_string(),
+                counterparty: Some(counterparty.clone()),
+                delay_period: *delay_ns,
+                counterparty_versions: versions.clone(),
+                proof_height: height(proof.height),
+                proof_init: proof.bytes.to_vec(),
+                client_state: Some(tracked_by.client_state.clone()),
+                proof_client: tracked_by.proof.to_vec(),
+                proof_consensus: tracked_by.consensus_proof.to_vec(),
+                consensus_height: height(tracked_by.consensus_height),
+                signer,
+                ..Default::default()
+            })
+        }
+        Message::ConnOpenAck { connection, counterparty, version, proof, tracked_by } => any(&MsgConnectionOpenAck {
             connection_id: connection.to_string(),
             counterparty_connection_id: counterparty.to_string(),
             version: Some(version.clone()),
             proof_height: height(proof.height),
             proof_try: proof.bytes.to_vec(),
-            consensus_height: height(proof.height),
+            client_state: Some(tracked_by.client_state.clone()),
+            proof_client: tracked_by.proof.to_vec(),
+            proof_consensus: tracked_by.consensus_proof.to_vec(),
+            consensus_height: height(tracked_by.consensus_height),
             signer,
             ..Default::default()
         }),
@@ -213,7 +221,7 @@ mod tests {
     use ibc_proto::ibc::core::connection::v1::{Counterparty, Version};
     use prost::Message as _;
     use relayer_core::id::{ChannelId, ClientId, ConnectionId, PortId, Sequence};
-    use relayer_core::message::Proof;
+    use relayer_core::message::{Proof, ProvenClient};
 
     use super::*;
 
@@ -306,12 +314,20 @@ mod tests {
             delay_ns: 3,
         });
         assert_eq!((m.version, m.delay_period, m.counterparty.as_ref()), (None, 3, Some(&counterparty)));
+        let client_state = Any { type_url: "/state".into(), value: vec![1] };
+        let tracked_by = ProvenClient {
+            client_state: client_state.clone(),
+            proof: [4].into(),
+            consensus_height: Height::new(1, 4),
+            consensus_proof: [5].into(),
+        };
         let m: MsgConnectionOpenTry = encoded(&Message::ConnOpenTry {
             client,
             counterparty: counterparty.clone(),
             versions: vec![version.clone()],
             delay_ns: 3,
             proof: proof(6),
+            tracked_by: tracked_by.clone(),
         });
         #[allow(deprecated, reason = "it has to be empty")]
         let previous = m.previous_connection_id.clone();
@@ -319,15 +335,19 @@ mod tests {
             (previous.as_str(), m.counterparty, m.counterparty_versions),
             ("", Some(counterparty), vec![version.clone()])
         );
-        assert_eq!((m.proof_init, at(&m.proof_height), at(&m.consensus_height)), (vec![6; 3], (2, 9), (2, 9)));
+        assert_eq!((m.proof_init, at(&m.proof_height), at(&m.consensus_height)), (vec![6; 3], (2, 9), (1, 4)));
+        assert_eq!((m.client_state, m.proof_client, m.proof_consensus), (Some(client_state.clone()), vec![4], vec![5]));
         let m: MsgConnectionOpenAck = encoded(&Message::ConnOpenAck {
             connection: connection.clone(),
             counterparty: ConnectionId::new("connection-7").unwrap(),
             version: version.clone(),
             proof: proof(7),
+            tracked_by,
         });
         assert_eq!((m.connection_id.as_str(), m.counterparty_connection_id.as_str()), ("connection-0", "connection-7"));
         assert_eq!((m.version, m.proof_try, m.signer.as_str()), (Some(version), vec![7; 3], SIGNER));
+        assert_eq!((m.client_state, m.proof_client, m.proof_consensus), (Some(client_state), vec![4], vec![5]));
+        assert_eq!(at(&m.consensus_height), (1, 4));
         let m: MsgConnectionOpenConfirm = encoded(&Message::ConnOpenConfirm { connection, proof: proof(8) });
         assert_eq!((m.proof_ack, at(&m.proof_height), m.signer.as_str()), (vec![8; 3], (2, 9), SIGNER));
     }

@@ -153,8 +153,19 @@ fn a_message_is_not_built_on_an_end_in_another_state_than_the_step_needs() {
     let value = world.hosts.a.connections[0].encode_to_vec();
     let proof = Proof { bytes: Arc::from(value.as_slice()), height: Height::new(1, 2) };
     let action = Action { on: Side::B, what: What::Connection(Phase::Try) };
-    let built = message(action, &wanted, NewState::End(ProvenEnd { value: &value, proof }));
+    let built = message(action, &wanted, NewState::End(ProvenEnd { value: &value, proof, tracked_by: None }));
     assert_eq!(built.unwrap_err().label(), "stale_answer");
+}
+
+#[test]
+fn a_connection_is_not_tried_without_the_proof_of_the_other_chains_client() {
+    let (mut world, wanted) = finished(1);
+    world.hosts.a.connections[0].state = State::Init.into();
+    let value = world.hosts.a.connections[0].encode_to_vec();
+    let proof = Proof { bytes: Arc::from(value.as_slice()), height: Height::new(1, 2) };
+    let action = Action { on: Side::B, what: What::Connection(Phase::Try) };
+    let built = message(action, &wanted, NewState::End(ProvenEnd { value: &value, proof, tracked_by: None }));
+    assert!(matches!(built, Err(HandshakeError::Incomplete("proof of the client"))), "{built:?}");
 }
 
 #[test]

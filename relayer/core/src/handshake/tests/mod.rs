@@ -16,7 +16,7 @@ use prost::Message as _;
 use super::*;
 use crate::chain::{NewClient, Path};
 use crate::id::{Height, TxHash};
-use crate::message::{Message, Proof};
+use crate::message::{Message, Proof, ProvenClient};
 use model::{World, chain};
 
 fn port(text: &str) -> PortId {
@@ -49,7 +49,13 @@ fn build(world: &World, wanted: &Wanted, action: Action) -> Message {
     let new = match (&value, action.what) {
         (Some(value), _) => {
             let proof = Proof { bytes: Arc::from(value.as_slice()), height: Height::new(1, 2) };
-            NewState::End(ProvenEnd { value, proof })
+            let tracked_by = needs_client(action).then(|| ProvenClient {
+                client_state: any(),
+                proof: Arc::from([1]),
+                consensus_height: Height::new(1, 1),
+                consensus_proof: Arc::from([2]),
+            });
+            NewState::End(ProvenEnd { value, proof, tracked_by })
         }
         (None, What::CreateClient) => {
             NewState::Client(NewClient { client_state: any(), consensus_state: any(), height: Height::new(1, 1) })

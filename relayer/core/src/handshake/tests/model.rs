@@ -134,7 +134,7 @@ fn run(host: &mut Host, other: &Host, message: &Message) -> Result<Option<Opened
             let versions = vec![connection_version()];
             Ok(Some(push_connection(host, State::Init, client, counterparty.clone(), versions, *delay_ns)))
         }
-        Message::ConnOpenTry { client, counterparty, versions, delay_ns, proof } => {
+        Message::ConnOpenTry { client, counterparty, versions, delay_ns, proof, .. } => {
             ensure(host.clients.iter().any(|c| c == client.as_str()), "no such client")?;
             let expected = RawConnection {
                 client_id: counterparty.client_id.clone(),
@@ -151,7 +151,7 @@ fn run(host: &mut Host, other: &Host, message: &Message) -> Result<Option<Opened
             let versions = versions.iter().take(1).cloned().collect();
             Ok(Some(push_connection(host, State::Tryopen, client, counterparty.clone(), versions, *delay_ns)))
         }
-        Message::ConnOpenAck { connection, counterparty, version, proof } => {
+        Message::ConnOpenAck { connection, counterparty, version, proof, .. } => {
             let mut own = host.connection(connection.as_str()).ok_or("no such connection")?.clone();
             ensure(own.state() == State::Init, "not INIT")?;
             let expected = mirrored(&own, connection, State::Tryopen, vec![version.clone()]);
