@@ -5,11 +5,13 @@ mod generate;
 
 use generate::any;
 use generate::chain::{Block, client, misbehaviour, validators};
-use generate::store::{MultiStore, Store};
+use generate::store::{MultiStore, Store, exist, inner_op, leaf_op, varint};
 use ibc_proto::google::protobuf::Any;
-use light_clients::commitment::ics23::decode_proof;
+use ibc_proto::ibc::core::commitment::v1::MerkleProof;
+use ics23::{ExistenceProof, HostFunctionsManager, InnerOp};
+use light_clients::commitment::ics23::{Tree, decode_proof, verify_membership};
 use light_clients::tendermint::{ClientState, ConsensusState, Header, Misbehaviour};
-use light_clients::{MerklePath, TendermintClient, Timestamp, Verdict, Verifier};
+use light_clients::{MerklePath, Reason, TendermintClient, Timestamp, Verdict, Verifier};
 use proptest::prelude::{any as any_value, *};
 use prost::Message;
 use std::sync::LazyLock;
@@ -90,6 +92,58 @@ fn changed(any: &Any, changes: &[Change]) -> Any {
     Any { type_url: any.type_url.clone(), value: apply(&any.value, changes) }
 }
 
+/// An inner node as a tree might have it: mostly of the right shape, with numbers of any length.
+#[derive(Debug, Clone)]
+struct Inner {
+    above: u64,
+    size: u64,
+    version: u64,
+    sibling: [u8; 32],
+    left: bool,
+    oddity: u8,
+}
+
+impl Inner {
+    fn of(&self, tree: Tree, level: u64) -> InnerOp {
+        let Self { above, size, version, sibling, left, oddity } = self;
+        let header = match tree {
+            Tree::Iavl => [varint(level + above), varint(*size), varint(*version), vec![32]].concat(),
+            Tree::Simple => vec![1],
+        };
+        let (mut before, mut after) = (header.clone(), Vec::new());
+        match (tree, left) {
+            (Tree::Iavl, true) => {
+                before.extend(sibling);
+                before.push(32);
+            }
+            (Tree::Iavl, false) => after = [&[32], sibling.as_slice()].concat(),
+            (Tree::Simple, true) => before.extend(sibling),
+            (Tree::Simple, false) => after = sibling.to_vec(),
+        }
+        match oddity {
+            0 => after.extend(sibling),
+            1 => after.truncate(20),
+            2 => before.insert(0, 0),
+            3 => drop(before.pop()),
+            _ => {}
+        }
+        inner_op(before, after)
+    }
+}
+
+fn inner_node() -> impl Strategy<Value = Inner> {
+    let number = || prop_oneof![0_u64..300, any_value::<u64>().prop_map(|n| n >> 2)];
+    let above = prop_oneof![9 => 0_u64..4, 1 => number()];
+    (above, number(), number(), any_value::<[u8; 32]>(), any_value::<bool>(), 0_u8..60)
+        .prop_map(|(above, size, version, sibling, left, oddity)| Inner { above, size, version, sibling, left, oddity })
+}
+
+fn leaf_header() -> impl Strategy<Value = Vec<u8>> {
+    let usual = any_value::<u64>().prop_map(|version| [varint(0), varint(1), varint(version >> 2)].concat());
+    let longer = Just([&[0x80, 0], varint(1).as_slice(), &varint(9)].concat());
+    prop_oneof![8 => usual, 1 => longer, 1 => (0_u64..3, 0_u64..3).prop_map(|(a, b)| [varint(a), varint(b), varint(1)].concat())]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -126,6 +180,32 @@ proptest! {
             }
         }
         prop_assert!(check(&forged, &MerklePath::new("bank", key), value).is_err());
+    }
+
+    #[test]
+    fn presence_is_what_the_ics23_crate_takes_for_it(
+        (leaf, path) in (leaf_header(), proptest::collection::vec(inner_node(), 0..12)),
+        (key, value) in ("[a-z]{0,200}", "[a-z]{0,3}"),
+        simple in any_value::<bool>(),
+    ) {
+        let tree = if simple { Tree::Simple } else { Tree::Iavl };
+        let path = (1_u64..).zip(path).map(|(level, node)| node.of(tree, level)).collect();
+        let leaf = leaf_op(if simple { vec![0] } else { leaf });
+        let (key, value) = (key.into_bytes(), value.into_bytes());
+        let proof = ExistenceProof { key: key.clone(), value: value.clone(), leaf: Some(leaf), path };
+        let root = ics23::calculate_existence_root::<HostFunctionsManager>(&proof).unwrap_or(vec![1; 32]);
+        let proof = exist(proof);
+        let theirs = ics23::verify_membership::<HostFunctionsManager>(&proof, &tree.spec(), &root, &key, &value);
+        let path = MerklePath::from_keys(vec![key]);
+        let proof = MerkleProof { proofs: vec![proof] };
+        let ours = verify_membership(&[tree], &root, &proof, &path, &value);
+        prop_assert!(ours.is_err() || theirs, "only we accept");
+        // They let pass an inner node of one leaf, and a leaf of another height or size.
+        let stricter = matches!(ours, Err(Reason::ProofInner { .. } | Reason::ProofLeaf { .. }));
+        prop_assert!(ours.is_ok() || !theirs || stricter, "{ours:?}");
+        let mut other = root;
+        other[0] ^= 1;
+        prop_assert!(verify_membership(&[tree], &other, &proof, &path, &value).is_err());
     }
 
     #[test]

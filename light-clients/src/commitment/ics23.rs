@@ -4,7 +4,8 @@
 //! tree, whose root is the app hash in a block's header. A [`MerkleProof`] holds one proof a tree, the lowest first.
 //! Absence is proven by two neighbouring leaves around the key, in the lowest tree only.
 //!
-//! The hashing and neighbour rules are those of the `ics23` crate; what it leaves open is closed here before it runs:
+//! The rules are those of the `ics23` crate. It verifies absence itself; presence is hashed in [`super::fold`] after its
+//! checks, which are part of those in [`super::shape`]. What it leaves open is closed here:
 //!
 //! - depth (it ignores `max_depth` when `min_depth` is 0) and sizes;
 //! - the exact shape of leaves and inner nodes, so that no node passes for another (Dragonberry, a child
@@ -16,6 +17,7 @@
 //! of the proof below.
 
 use super::MerklePath;
+use super::fold::root_of;
 use super::shape::{check_existence, part_ways};
 use crate::limits::{MAX_KEY_BYTES, MAX_PROOF_BYTES};
 use crate::wire::{decode, within};
@@ -147,7 +149,7 @@ pub(super) fn verify_present(
         return Err(Reason::ProofValue { tree: level });
     }
     check_existence(tree, level, exist)?;
-    if ics23::verify_membership::<HostFunctionsManager>(proof, &tree.spec(), &root.into(), key, value) {
+    if root_of(exist).is_some_and(|calculated| calculated == root) {
         Ok(())
     } else {
         Err(Reason::ProofRoot { tree: level })

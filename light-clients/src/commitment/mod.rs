@@ -4,6 +4,7 @@
 //! unfolds several proofs of one tree.
 
 pub mod batch;
+mod fold;
 pub mod ics23;
 mod shape;
 

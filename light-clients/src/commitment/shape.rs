@@ -12,17 +12,22 @@
 //! simple inner  1, [child], right    or    1, left, [child]
 //! ```
 //!
-//! Heights, sizes and versions are zigzag varints. Exactly one sibling stands beside the child.
+//! Heights, sizes and versions are zigzag varints, their length within [`IAVL_PREFIX`]. Exactly one sibling stands beside
+//! the child.
 
 use super::ics23::Tree;
 use crate::limits::{MAX_KEY_BYTES, MAX_PROOF_DEPTH};
 use crate::wire::within;
 use crate::{Part, Reason};
+use core::ops::RangeInclusive;
 use ics23::{ExistenceProof, HashOp, InnerOp, LeafOp, LengthOp};
 
 /// Length of a SHA-256 hash, and the byte that announces one.
 const HASH: usize = 32;
 const HASH_LENGTH: u8 = 32;
+
+/// How long an IAVL inner node's prefix is in ICS-23's spec of the tree: 4 to 12 bytes, and a sibling's 33.
+const IAVL_PREFIX: RangeInclusive<usize> = 4..=45;
 
 /// Checks depth, leaf and inner nodes of a leaf's proof.
 pub(super) fn check_existence(tree: Tree, level: u32, proof: &ExistenceProof) -> Result<(), Reason> {
@@ -54,7 +59,8 @@ fn is_leaf(tree: Tree, leaf: &LeafOp) -> bool {
         && leaf.length == LengthOp::VarProto as i32;
     operations
         && match tree {
-            Tree::Iavl => matches!(node_header(&leaf.prefix), Some((0, 1, []))),
+            // The first byte is 0 and not a longer spelling of it: no inner node begins with it.
+            Tree::Iavl => leaf.prefix.first() == Some(&0) && matches!(node_header(&leaf.prefix), Some((0, 1, []))),
             Tree::Simple => leaf.prefix == [0],
         }
 }
@@ -69,8 +75,9 @@ fn is_inner(tree: Tree, inner: &InnerOp, above: u32) -> bool {
             let Some((height, size, rest)) = node_header(&inner.prefix) else {
                 return false;
             };
+            let fits = IAVL_PREFIX.contains(&inner.prefix.len());
             // Each node is higher than its child, and holds two leaves or more.
-            height >= i64::from(above) && size >= 2 && iavl_siblings(rest, &inner.suffix)
+            fits && height >= i64::from(above) && size >= 2 && iavl_siblings(rest, &inner.suffix)
         }
         Tree::Simple => match inner.prefix.split_first() {
             Some((1, [])) => inner.suffix.len() == HASH,

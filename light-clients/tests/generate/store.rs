@@ -25,7 +25,7 @@ fn with_length(bytes: &[u8]) -> Vec<u8> {
     [unsigned(bytes.len() as u64), bytes.to_vec()].concat()
 }
 
-fn leaf_op(prefix: Vec<u8>) -> LeafOp {
+pub(crate) fn leaf_op(prefix: Vec<u8>) -> LeafOp {
     LeafOp {
         hash: HashOp::Sha256.into(),
         prehash_key: HashOp::NoHash.into(),

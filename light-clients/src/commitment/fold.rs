@@ -1,0 +1,43 @@
+//! From a leaf to its tree's root: one hash a node, nothing else.
+//!
+//! ICS-23's `calculate_existence_root` for the two trees known here, whose nodes are all SHA-256 of
+//! `prefix || child || suffix` and whose leaves are `prefix || length || key || 32 || SHA-256(value)`. The `ics23` crate reads
+//! these operations from the proof and builds each image on the heap, which costs a third of the hashing. A property
+//! test holds both against each other.
+//!
+//! Only for proofs that [`super::shape::check_existence`] has passed: it is what fixes the operations.
+
+use ics23::ExistenceProof;
+use sha2::{Digest, Sha256};
+
+/// The root of the tree that holds this leaf by this path; none for an empty key or value, which is no leaf.
+pub(super) fn root_of(proof: &ExistenceProof) -> Option<[u8; 32]> {
+    let leaf = proof.leaf.as_ref()?;
+    if proof.key.is_empty() || proof.value.is_empty() {
+        return None;
+    }
+    let value = Sha256::digest(&proof.value);
+    let mut image = Sha256::new_with_prefix(&leaf.prefix);
+    add_length(&mut image, proof.key.len());
+    image.update(&proof.key);
+    add_length(&mut image, value.len());
+    image.update(value);
+    let mut hash = image.finalize();
+    for inner in &proof.path {
+        let mut image = Sha256::new_with_prefix(&inner.prefix);
+        image.update(hash);
+        image.update(&inner.suffix);
+        hash = image.finalize();
+    }
+    Some(hash.into())
+}
+
+/// A length as an unsigned varint, as protobuf writes it.
+fn add_length(image: &mut Sha256, length: usize) {
+    let mut rest = length;
+    while rest >= 0x80 {
+        image.update([(rest & 0x7f) as u8 | 0x80]);
+        rest >>= 7;
+    }
+    image.update([rest as u8]);
+}
