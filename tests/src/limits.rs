@@ -54,3 +54,19 @@ pub const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of a relayer's log shown when a test fails.
 pub const RELAYER_LOG_TAIL_BYTES: usize = 12_000;
+
+/// Bytes of one block of an embedded chain: CometBFT's default.
+pub const BLOCK_BYTES: usize = 22_020_096;
+
+/// Bytes of one transaction in an embedded chain's mempool: CometBFT's default.
+pub const TX_BYTES: usize = 1_048_576;
+
+/// Transactions waiting in an embedded chain's mempool: CometBFT's default.
+pub const MEMPOOL_TXS: usize = 5_000;
+
+/// Hashes of transactions that an embedded chain has seen and refuses to take again: CometBFT's default.
+pub const MEMPOOL_CACHE: usize = 10_000;
+
+/// Heights whose blocks and states an embedded chain keeps: 40 minutes at four blocks a second, and a test is shorter. Their states share
+/// all that did not change.
+pub const EMBEDDED_HEIGHTS: usize = 10_000;

@@ -8,6 +8,7 @@
 mod abci;
 mod app;
 mod consensus;
+mod node;
 mod rpc;
 mod spec;
 mod store;
