@@ -132,6 +132,7 @@ pub struct Metrics {
     chain_lag: GaugeVec,
     wallet_balance: GaugeVec,
     rpc_requests: IntCounterVec,
+    rpc_calls: IntCounterVec,
     fees: CounterVec,
     redundant: IntCounterVec,
     gas: IntCounterVec,
@@ -270,6 +271,11 @@ impl Metrics {
                 "Requests to nodes; a batch counts as one.",
                 &["chain", "method", "endpoint", "status"],
             )?,
+            rpc_calls: m.counters(
+                "relay_rpc_calls_total",
+                "Calls to nodes; a batch counts as many as it holds.",
+                &["chain"],
+            )?,
             fees: m.keep(CounterVec::new(
                 Opts::new("relay_fees_spent_total", "Fees spent."),
                 &["chain", "path", "kind", "denom"],
@@ -407,8 +413,8 @@ impl Metrics {
         self.wallet_balance.with_label_values(&labels).set(balance as f64);
     }
 
-    /// A request to a node. `endpoint` is a redacted label, `status` a stable word.
-    pub fn rpc_request(&self, chain: &str, method: &str, endpoint: &str, status: &str) {
+    /// A request of so many calls to a node. `endpoint` is a redacted label, `status` a stable word.
+    pub fn rpc_request(&self, chain: &str, method: &str, endpoint: &str, status: &str, calls: u32) {
         let labels = [
             self.of(Label::Chain, chain),
             self.of(Label::Method, method),
@@ -416,6 +422,7 @@ impl Metrics {
             self.of(Label::Reason, status),
         ];
         self.rpc_requests.with_label_values(&labels).inc();
+        self.rpc_calls.with_label_values(&[self.of(Label::Chain, chain)]).inc_by(calls.into());
     }
 
     /// A fee was paid for messages of a kind.
