@@ -1,29 +1,48 @@
 //! The circuit breaker of one endpoint.
 //!
 //! ```text
-//!                 consecutive errors >= N, or
-//!                 error share > max with enough requests,
+//!                 N consecutive errors, or with enough requests
+//!                 error share, error count or slow share reached,
 //!                 or forced open
-//!      +--------+ ------------------------------------> +------+ <--+
-//!      | CLOSED |                                       | OPEN |    | any probe fails:
-//!      +--------+                                       +------+    | open again, twice as
-//!          ^                                                |       | long, up to open_max
-//!          |   `probes` successes            open time over |       |
-//!          |                                                v       |
-//!          |                                         +-----------+  |
-//!          +---------------------------------------- | HALF-OPEN | -+
-//!                                                    +-----------+
+//!      +--------+ ------------------------------------> +------+ <--+ <--+
+//!      | CLOSED |                                       | OPEN |    |    | the only probe is refused by another
+//!      +--------+                                       +------+    |    | rule: open until that rule lets it go,
+//!          ^                                                |       |    | no longer than `open_for`, not doubled
+//!          |   all of `probes` succeed       open time over |       |    |
+//!          |   (or forced closed)                           v       |    |
+//!          |                                         +-----------+  |    |
+//!          +---------------------------------------- | HALF-OPEN | -+ ---+
+//!                                                    +-----------+  any probe fails or is slow: open again,
+//!                                                                   twice as long, up to open_max
 //! ```
 //!
 //! Half-open lets exactly `probes` calls through: successes so far plus probes out never exceed it. A probe that is cancelled
 //! frees its slot at once, one that never returns frees it when its lease runs out, so half-open can't wedge. A late answer of
 //! a probe whose lease ran out, or of an earlier period, counts for nothing.
 //!
-//! Statistics are two rotating halves of `interval`: a share is measured over the last half to whole interval.
+//! Clauses: B12 to B17 of the project's limiter details; Y2, Y3 and Y6 are the faults beaten. A share trips when it reaches its
+//! threshold (B13), on completion of a call (B15). Statistics are a ring of `buckets` over `interval`: with one bucket the
+//! interval is fixed, with ten a count is a tenth of the interval old at most when it is forgotten. Each change of state is
+//! queued for listeners ([`Breaker::take_transition`]). While open, and on a ramp of `warm_up` after it closes, the limits it
+//! guards are cut ([`Breaker::limit_permille`]).
+//!
 //! Units: `Time` in ns, shares in percent. Refusals carry the instant to come back.
+
+mod split;
+mod stats;
+mod transition;
+
+#[cfg(test)]
+mod tests;
+
+pub use split::{Class, Split};
+pub use stats::Counts;
+pub use transition::{Cause, Transition};
 
 use core::time::Duration;
 
+use self::stats::Stats;
+use self::transition::Log;
 use crate::Time;
 use crate::limits::{OPEN_DOUBLINGS, PROBES};
 use crate::time::span_nanos;
@@ -33,12 +52,20 @@ use crate::time::span_nanos;
 pub struct Settings {
     /// So many errors in a row open it; 0 turns the rule off.
     pub consecutive_errors: u32,
-    /// A share of errors above this opens it; 100 turns the rule off.
+    /// A share of errors of at least this opens it; above 100 turns the rule off.
     pub error_percent: u32,
-    /// Fewer calls in the interval than this say nothing about the share.
+    /// So many errors in the interval open it; 0 turns the rule off.
+    pub error_count: u32,
+    /// Calls longer than this are slow.
+    pub slow_after: Duration,
+    /// A share of slow calls of at least this opens it; above 100 turns the rule off.
+    pub slow_percent: u32,
+    /// Fewer calls in the interval than this say nothing about a share or a count.
     pub min_requests: u32,
-    /// Over what time the share is measured.
+    /// Over what time shares and counts are measured.
     pub interval: Duration,
+    /// Buckets of the interval; 0, or a number that does not divide it, is one.
+    pub buckets: u32,
     /// How long it stays open the first time; doubles with each failed recovery.
     pub open_for: Duration,
     /// The longest it stays open.
@@ -47,6 +74,10 @@ pub struct Settings {
     pub probes: usize,
     /// After this a probe without answer no longer holds its slot.
     pub probe_lease: Duration,
+    /// By how much the limits are cut while it is not closed, thousandths (A47: 30 %).
+    pub cut_permille: u32,
+    /// How long the limits take back to full after it closes.
+    pub warm_up: Duration,
 }
 
 impl Default for Settings {
@@ -54,18 +85,24 @@ impl Default for Settings {
         Self {
             consecutive_errors: 5,
             error_percent: 50,
+            error_count: 0,
+            slow_after: Duration::from_secs(5),
+            slow_percent: 101,
             min_requests: 20,
             interval: Duration::from_secs(10),
+            buckets: 10,
             open_for: Duration::from_secs(1),
             open_max: Duration::from_secs(30),
             probes: 1,
             probe_lease: Duration::from_secs(30),
+            cut_permille: 300,
+            warm_up: Duration::from_secs(10),
         }
     }
 }
 
 /// The state, as metrics show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// Calls pass and are counted.
     Closed,
@@ -77,7 +114,7 @@ pub enum State {
 
 /// The right to make one call; hand it back with the outcome.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "hand the ticket back by `succeeded`, `failed` or `cancelled`"]
+#[must_use = "hand the ticket back by `completed`, `refused` or `cancelled`"]
 pub struct Ticket {
     /// Which stay in which state it belongs to.
     period: u64,
@@ -91,12 +128,6 @@ impl Ticket {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Half {
-    calls: u32,
-    errors: u32,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Lease {
     id: u64,
@@ -105,7 +136,7 @@ struct Lease {
 
 #[derive(Debug, Clone)]
 enum Inner {
-    Closed { current: Half, previous: Half, half_ends: Time, in_a_row: u32 },
+    Closed { in_a_row: u32, since: Time, warm: bool },
     Open { until: Time },
     HalfOpen { leases: [Option<Lease>; PROBES], passed: usize },
 }
@@ -115,17 +146,33 @@ enum Inner {
 pub struct Breaker {
     settings: Settings,
     inner: Inner,
+    stats: Stats,
+    log: Log,
     period: u64,
     next_lease: u64,
     /// Failed recoveries in a row.
     relapses: u32,
+    /// Until then nothing trips it: closed by hand.
+    held_closed_until: Time,
+    /// The latest instant it was told.
+    seen: Time,
 }
 
 impl Breaker {
     /// Closed, with `probes` clamped to 1..=[`PROBES`].
     pub fn new(settings: Settings) -> Self {
         let settings = Settings { probes: settings.probes.clamp(1, PROBES), ..settings };
-        Self { settings, inner: closed(), period: 0, next_lease: 0, relapses: 0 }
+        Self {
+            settings,
+            inner: Inner::Closed { in_a_row: 0, since: Time::ZERO, warm: true },
+            stats: Stats::new(settings.interval, settings.buckets),
+            log: Log::default(),
+            period: 0,
+            next_lease: 0,
+            relapses: 0,
+            held_closed_until: Time::ZERO,
+            seen: Time::ZERO,
+        }
     }
 
     /// The state at `now`; an open breaker whose time is over counts as half-open.
@@ -135,6 +182,34 @@ impl Breaker {
             Inner::Open { until } if *until > now => State::Open,
             Inner::Open { .. } | Inner::HalfOpen { .. } => State::HalfOpen,
         }
+    }
+
+    /// Completed calls of the interval in force.
+    pub fn counts(&self) -> Counts {
+        self.stats.sums()
+    }
+
+    /// The oldest change of state that was not read yet. At most [`crate::limits::BREAKER_TRANSITIONS`] wait.
+    pub fn take_transition(&mut self) -> Option<Transition> {
+        self.log.pop()
+    }
+
+    /// Changes of state that gave way to newer ones before they were read.
+    pub fn lost_transitions(&self) -> u64 {
+        self.log.lost()
+    }
+
+    /// Thousandths of the limits in force (A47, A48): cut while it is not closed, then rising to 1,000 over `warm_up`.
+    pub fn limit_permille(&self, now: Time) -> u32 {
+        let cut = self.settings.cut_permille.min(1_000);
+        let low = 1_000u32.saturating_sub(cut);
+        let Inner::Closed { since, warm, .. } = &self.inner else { return low };
+        if *warm {
+            return 1_000;
+        }
+        let (passed, whole) = (span_nanos(now.since(*since)), span_nanos(self.settings.warm_up));
+        let regained = u128::from(cut).saturating_mul(u128::from(passed.min(whole))).checked_div(u128::from(whole));
+        low.saturating_add(regained.and_then(|part| u32::try_from(part).ok()).unwrap_or(cut)).min(1_000)
     }
 
     /// When a call may pass, without taking anything: `None` is now.
@@ -155,76 +230,75 @@ impl Breaker {
 
     /// A ticket if a call may pass now, else when to ask again.
     pub fn admit(&mut self, now: Time) -> Result<Ticket, Time> {
+        if let Inner::Closed { .. } = self.inner {
+            return Ok(Ticket { period: self.period, probe: None });
+        }
         if let Some(at) = self.peek(now) {
             return Err(at);
         }
+        self.seen = self.seen.max(now);
         if matches!(self.inner, Inner::Open { .. }) {
-            self.enter(Inner::HalfOpen { leases: [None; PROBES], passed: 0 });
+            self.enter(Cause::OpenTimeOver, Inner::HalfOpen { leases: [None; PROBES], passed: 0 });
         }
-        let (period, id) = (self.period, self.next_lease);
-        let Inner::HalfOpen { leases, .. } = &mut self.inner else {
-            return Ok(Ticket { period, probe: None });
-        };
+        let (period, id, until) = (self.period, self.next_lease, now.after(self.settings.probe_lease));
         self.next_lease = self.next_lease.wrapping_add(1);
-        let until = now.after(self.settings.probe_lease);
-        for (slot, lease) in leases.iter_mut().enumerate() {
-            if lease.is_none_or(|lease| lease.until <= now) {
-                *lease = Some(Lease { id, until });
-                return Ok(Ticket { period, probe: Some((slot, id)) });
+        if let Inner::HalfOpen { leases, .. } = &mut self.inner {
+            for (slot, lease) in leases.iter_mut().enumerate() {
+                if lease.is_none_or(|lease| lease.until <= now) {
+                    *lease = Some(Lease { id, until });
+                    return Ok(Ticket { period, probe: Some((slot, id)) });
+                }
             }
         }
         // Not reached: peek saw fewer leases than `probes`, and `probes` slots fit the array.
         Err(until)
     }
 
-    /// The endpoint answered as an endpoint should (an application's "no" is such an answer).
+    /// The endpoint answered as an endpoint should (an application's "no" is such an answer), and in time.
     pub fn succeeded(&mut self, now: Time, ticket: Ticket) {
-        if ticket.period != self.period {
-            return;
-        }
-        let probes = self.settings.probes;
-        match &mut self.inner {
-            Inner::Closed { in_a_row, .. } => {
-                *in_a_row = 0;
-                self.count(now, 0);
-            }
-            Inner::HalfOpen { leases, passed } => {
-                if release(leases, &ticket) {
-                    *passed = passed.saturating_add(1);
-                    if *passed >= probes {
-                        self.relapses = 0;
-                        self.enter(closed());
-                    }
-                }
-            }
-            Inner::Open { .. } => {}
-        }
+        self.completed(now, ticket, Duration::ZERO, true);
     }
 
     /// The endpoint failed: no connection, no answer in time, garbage, 5xx.
     pub fn failed(&mut self, now: Time, ticket: Ticket) {
+        self.completed(now, ticket, Duration::ZERO, false);
+    }
+
+    /// The call is over: it took `took`, and the endpoint was at fault unless `ok`.
+    pub fn completed(&mut self, now: Time, ticket: Ticket, took: Duration, ok: bool) {
+        self.seen = self.seen.max(now);
         if ticket.period != self.period {
             return;
         }
-        let settings = self.settings;
+        let Settings { slow_after, slow_percent, probes, .. } = self.settings;
+        let slow = took > slow_after;
+        let sound = ok && !(slow && slow_percent <= 100);
         match &mut self.inner {
             Inner::Closed { in_a_row, .. } => {
-                *in_a_row = in_a_row.saturating_add(1);
+                *in_a_row = if ok { 0 } else { in_a_row.saturating_add(1) };
                 let row = *in_a_row;
-                let Half { calls, errors } = self.count(now, 1);
-                let by_row = settings.consecutive_errors > 0 && row >= settings.consecutive_errors;
-                let by_share = settings.error_percent < 100
-                    && calls >= settings.min_requests
-                    && u64::from(errors).saturating_mul(100)
-                        > u64::from(calls).saturating_mul(u64::from(settings.error_percent));
-                if by_row || by_share {
-                    self.open(now);
+                let one = Counts { calls: 1, errors: u32::from(!ok), slow: u32::from(slow) };
+                let sums = self.stats.count(now, one);
+                if !sound
+                    && now >= self.held_closed_until
+                    && let Some(cause) = self.trips(row, sums)
+                {
+                    self.open(now, cause);
                 }
             }
-            Inner::HalfOpen { leases, .. } => {
-                if release(leases, &ticket) {
+            Inner::HalfOpen { leases, passed } => {
+                if !release(leases, &ticket) {
+                    return;
+                }
+                if !sound {
                     self.relapses = self.relapses.saturating_add(1);
-                    self.open(now);
+                    self.open(now, Cause::ProbeFailed);
+                    return;
+                }
+                *passed = passed.saturating_add(1);
+                if *passed >= probes {
+                    self.relapses = 0;
+                    self.enter(Cause::ProbesSucceeded, Inner::Closed { in_a_row: 0, since: now, warm: false });
                 }
             }
             Inner::Open { .. } => {}
@@ -238,46 +312,87 @@ impl Breaker {
         }
     }
 
+    /// Another rule refused the call, until `not_before` if it said so (B17). A probe's slot is free again; was it the only one
+    /// of this half-open stay, the breaker is open again until `not_before`, no longer than `open_for`. It did not fail: the open
+    /// time does not double.
+    pub fn refused(&mut self, now: Time, ticket: Ticket, not_before: Option<Time>) {
+        self.seen = self.seen.max(now);
+        let Inner::HalfOpen { leases, passed } = &mut self.inner else { return };
+        if ticket.period != self.period || !release(leases, &ticket) {
+            return;
+        }
+        if *passed == 0 && leases.iter().flatten().all(|lease| lease.until <= now) {
+            let latest = now.after(self.settings.open_for);
+            let until = not_before.map_or(latest, |at| at.clamp(now, latest));
+            self.enter(Cause::ProbeRefused, Inner::Open { until });
+        }
+    }
+
     /// Opens it by hand until `until`; then it recovers by probes as usual.
     pub fn force_open(&mut self, until: Time) {
-        self.enter(Inner::Open { until });
+        self.held_closed_until = Time::ZERO;
+        self.enter(Cause::Forced, Inner::Open { until });
     }
 
-    fn open(&mut self, now: Time) {
+    /// Closes it by hand: nothing trips it before `until`, and its limits are full at once.
+    pub fn force_closed(&mut self, now: Time, until: Time) {
+        self.seen = self.seen.max(now);
+        self.held_closed_until = until;
+        self.relapses = 0;
+        self.enter(Cause::Forced, Inner::Closed { in_a_row: 0, since: now, warm: true });
+    }
+
+    /// Which rule says open, the cheapest first.
+    fn trips(&self, row: u32, sums: Counts) -> Option<Cause> {
+        let rule = &self.settings;
+        let reaches = |part: u32, percent: u32| {
+            percent <= 100
+                && part > 0
+                && u64::from(part).saturating_mul(100) >= u64::from(sums.calls).saturating_mul(u64::from(percent))
+        };
+        if rule.consecutive_errors > 0 && row >= rule.consecutive_errors {
+            return Some(Cause::ConsecutiveErrors);
+        }
+        if sums.calls < rule.min_requests {
+            return None;
+        }
+        if reaches(sums.errors, rule.error_percent) {
+            return Some(Cause::ErrorRatio);
+        }
+        if rule.error_count > 0 && sums.errors >= rule.error_count {
+            return Some(Cause::ErrorCount);
+        }
+        reaches(sums.slow, rule.slow_percent).then_some(Cause::SlowRatio)
+    }
+
+    fn open(&mut self, now: Time, cause: Cause) {
         let factor = 1u32.checked_shl(self.relapses.min(OPEN_DOUBLINGS)).unwrap_or(1);
         let span = self.settings.open_for.saturating_mul(factor).min(self.settings.open_max);
-        self.enter(Inner::Open { until: now.after(span) });
+        self.enter(cause, Inner::Open { until: now.after(span) });
     }
 
-    fn enter(&mut self, inner: Inner) {
+    fn enter(&mut self, cause: Cause, inner: Inner) {
+        let until = match &inner {
+            Inner::Open { until } => Some(*until),
+            _ => None,
+        };
+        let from = kind(&self.inner);
         self.inner = inner;
         self.period = self.period.wrapping_add(1);
-    }
-
-    /// Counts one call and answers with the sums of the interval.
-    fn count(&mut self, now: Time, errors_more: u32) -> Half {
-        let half_span = Duration::from_nanos(span_nanos(self.settings.interval).div_ceil(2).max(1));
-        let Inner::Closed { current, previous, half_ends, .. } = &mut self.inner else {
-            return Half::default();
-        };
-        if now >= *half_ends {
-            // Longer ago than a half: nothing of it is within the interval.
-            let stale = now >= half_ends.after(half_span);
-            *previous = if stale { Half::default() } else { *current };
-            *current = Half::default();
-            *half_ends = if stale { now.after(half_span) } else { half_ends.after(half_span) };
-        }
-        current.calls = current.calls.saturating_add(1);
-        current.errors = current.errors.saturating_add(errors_more);
-        Half {
-            calls: current.calls.saturating_add(previous.calls),
-            errors: current.errors.saturating_add(previous.errors),
+        let to = kind(&self.inner);
+        self.log.push(Transition { from, to, cause, at: self.seen, counts: self.stats.sums(), until });
+        if to == State::Closed {
+            self.stats.clear();
         }
     }
 }
 
-fn closed() -> Inner {
-    Inner::Closed { current: Half::default(), previous: Half::default(), half_ends: Time::ZERO, in_a_row: 0 }
+fn kind(inner: &Inner) -> State {
+    match inner {
+        Inner::Closed { .. } => State::Closed,
+        Inner::Open { .. } => State::Open,
+        Inner::HalfOpen { .. } => State::HalfOpen,
+    }
 }
 
 /// Frees the ticket's slot if it still holds it.
@@ -289,151 +404,5 @@ fn release(leases: &mut [Option<Lease>; PROBES], ticket: &Ticket) -> bool {
             true
         }
         _ => false,
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::arithmetic_side_effects)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn at(seconds: u64) -> Time {
-        Time::from_nanos(seconds * SECOND)
-    }
-    fn breaker(probes: usize) -> Breaker {
-        Breaker::new(Settings { probes, ..Settings::default() })
-    }
-    fn fail(breaker: &mut Breaker, now: Time) {
-        let ticket = breaker.admit(now).unwrap();
-        breaker.failed(now, ticket);
-    }
-    fn succeed(breaker: &mut Breaker, now: Time) {
-        let ticket = breaker.admit(now).unwrap();
-        breaker.succeeded(now, ticket);
-    }
-    fn opened(probes: usize) -> Breaker {
-        let mut breaker = breaker(probes);
-        (0..5).for_each(|_| fail(&mut breaker, at(0)));
-        assert_eq!(breaker.state(at(0)), State::Open);
-        breaker
-    }
-
-    #[test]
-    fn five_errors_in_a_row_open_it_and_a_success_between_does_not() {
-        let mut breaker = breaker(1);
-        for _ in 0..3 {
-            (0..4).for_each(|_| fail(&mut breaker, at(0)));
-            succeed(&mut breaker, at(0));
-        }
-        assert_eq!(breaker.state(at(0)), State::Closed);
-        (0..5).for_each(|_| fail(&mut breaker, at(0)));
-        assert_eq!(breaker.admit(at(0)), Err(at(1)));
-    }
-
-    #[test]
-    fn a_share_of_errors_opens_it_only_with_enough_requests() {
-        let settings = Settings { consecutive_errors: 0, ..Settings::default() };
-        let mut breaker = Breaker::new(settings);
-        (0..19).for_each(|_| fail(&mut breaker, at(0)));
-        assert_eq!(breaker.state(at(0)), State::Closed);
-        fail(&mut breaker, at(0));
-        assert_eq!(breaker.state(at(0)), State::Open);
-    }
-
-    #[test]
-    fn errors_older_than_the_interval_are_forgotten() {
-        let mut breaker = Breaker::new(Settings { consecutive_errors: 0, ..Settings::default() });
-        (0..19).for_each(|_| fail(&mut breaker, at(0)));
-        (0..19).for_each(|_| succeed(&mut breaker, at(11)));
-        fail(&mut breaker, at(11));
-        assert_eq!(breaker.state(at(11)), State::Closed);
-    }
-
-    #[test]
-    fn exactly_three_of_two_hundred_pass_half_open_and_three_successes_close() {
-        let mut breaker = opened(3);
-        let tickets: Vec<_> = (0..200).filter_map(|_| breaker.admit(at(1)).ok()).collect();
-        assert_eq!(tickets.len(), 3);
-        for ticket in tickets {
-            assert_eq!(breaker.state(at(1)), State::HalfOpen);
-            breaker.succeeded(at(1), ticket);
-        }
-        assert_eq!(breaker.state(at(1)), State::Closed);
-    }
-
-    #[test]
-    fn a_failed_probe_opens_it_for_twice_as_long_up_to_the_maximum() {
-        let mut breaker = opened(1);
-        let (mut now, mut spans) = (at(1), Vec::new());
-        for _ in 0..7 {
-            fail(&mut breaker, now);
-            let until = breaker.admit(now).unwrap_err();
-            spans.push(until.since(now).as_secs());
-            now = until;
-        }
-        assert_eq!(spans, [2, 4, 8, 16, 30, 30, 30]);
-    }
-
-    #[test]
-    fn a_cancelled_probe_frees_its_slot_and_a_lost_one_frees_it_by_lease() {
-        let mut breaker = opened(1);
-        let ticket = breaker.admit(at(1)).unwrap();
-        assert_eq!(breaker.admit(at(1)), Err(at(31)));
-        breaker.cancelled(ticket);
-        let lost = breaker.admit(at(1)).unwrap();
-        assert!(breaker.admit(at(30)).is_err());
-        let second = breaker.admit(at(31)).unwrap();
-        breaker.failed(at(31), lost); // too late to count
-        assert_eq!(breaker.state(at(31)), State::HalfOpen);
-        breaker.succeeded(at(31), second);
-        assert_eq!(breaker.state(at(31)), State::Closed);
-    }
-
-    #[test]
-    fn an_answer_from_before_it_opened_counts_for_nothing() {
-        let mut breaker = breaker(1);
-        let old = breaker.admit(at(0)).unwrap();
-        (0..5).for_each(|_| fail(&mut breaker, at(0)));
-        let probe = breaker.admit(at(1)).unwrap();
-        breaker.succeeded(at(1), old);
-        assert_eq!(breaker.state(at(1)), State::HalfOpen);
-        breaker.cancelled(probe);
-    }
-
-    #[test]
-    fn forced_open_it_refuses_and_then_recovers() {
-        let mut breaker = breaker(1);
-        breaker.force_open(at(60));
-        assert_eq!(breaker.admit(at(59)), Err(at(60)));
-        succeed(&mut breaker, at(60));
-        assert_eq!(breaker.state(at(60)), State::Closed);
-    }
-
-    proptest! {
-        /// Whatever happens to its tickets, it is never wedged: after the longest open time and lease a call passes.
-        #[test]
-        fn it_never_wedges(probes in 1usize..5, steps in prop::collection::vec((0u64..3, 0u8..4, 0usize..6), 1..200)) {
-            let mut breaker = breaker(probes);
-            let (mut now, mut out) = (0, Vec::new());
-            for (wait, what, which) in steps {
-                now += wait;
-                if let Ok(ticket) = breaker.admit(at(now)) { out.push(ticket) }
-                let probes_out = out.iter().filter(|t| t.is_probe() && t.period == breaker.period).count();
-                if breaker.settings.probe_lease.as_secs() > now { prop_assert!(probes_out <= probes) }
-                if which < out.len() {
-                    let ticket = out.swap_remove(which);
-                    match what {
-                        0 => breaker.succeeded(at(now), ticket),
-                        1 | 2 => breaker.failed(at(now), ticket),
-                        _ => breaker.cancelled(ticket),
-                    }
-                }
-            }
-            prop_assert!(breaker.admit(at(now + 61)).is_ok());
-        }
     }
 }
