@@ -12,6 +12,8 @@
 //! Now and then a validator is absent or votes for nothing, as long as the rest suffices: a seed of the chain's id decides when.
 
 mod hashing;
+#[cfg(test)]
+mod tests;
 mod validators;
 
 use sha2::{Digest, Sha256};
