@@ -9,6 +9,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::figure::median;
+
 /// The times of these blocks, ms since 1970 with fractions.
 pub(crate) async fn times(node: &Node, heights: &BTreeSet<u64>) -> Result<BTreeMap<u64, f64>, DevnetError> {
     let heights: Vec<u64> = heights.iter().copied().collect();
@@ -37,4 +39,12 @@ pub(crate) async fn interval_ms(node: &Node, first: u64, last: u64) -> Result<f6
     let times = times(node, &[first, last].into()).await?;
     let at = |height| times.get(&height).copied().unwrap_or_default();
     Ok((at(last) - at(first)) / (last.saturating_sub(first).max(1)) as f64)
+}
+
+/// The median interval from block `first` to the newest, ms.
+pub(crate) async fn usual_interval_ms(node: &Node, first: u64) -> Result<f64, DevnetError> {
+    let times = times(node, &(first..=node.height().await?).collect()).await?;
+    let at: Vec<f64> = times.into_values().collect();
+    let intervals: Vec<f64> = at.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect();
+    Ok(median(&intervals).unwrap_or(f64::NAN))
 }

@@ -23,6 +23,8 @@ use crate::run::{Run, Used};
 const PACKETS: usize = 1_000;
 /// Transfers sent one at a time.
 const SINGLES: usize = 24;
+/// About a block of the chains.
+const INTERVAL: Duration = Duration::from_millis(520);
 /// How long nothing happens.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -83,7 +85,7 @@ async fn single(run: &mut Run, progress: Progress) -> Result<(), Failure> {
     let from = run.mark().await?;
     let mut sent = [Vec::new(), Vec::new()];
     for n in 0..SINGLES {
-        // How the chains' blocks lie to each other favours one direction: with both, neither luck nor its lack counts.
+        shift(run, n as f64 / SINGLES as f64).await?;
         let back = n % 2 == 1;
         let (net, link) = (&run.line.net, &run.link);
         let (a, b) = (net.a.user(&net.wallets.user_a), net.b.user(&net.wallets.user_b));
@@ -92,7 +94,9 @@ async fn single(run: &mut Run, progress: Progress) -> Result<(), Failure> {
         sent[usize::from(back)].push(user.transfer(&transfer).await?.height);
         run.settled().await?;
     }
-    let used = run.since(&from).await?;
+    let mut used = run.since(&from).await?;
+    // Without the pauses.
+    used.block_interval_ms = blocks::usual_interval_ms(&run.link.a.node, from.heights[0]).await?;
     run.check("single transfers", [SINGLES.div_ceil(2), SINGLES / 2]).await?;
 
     let (mut received, mut acknowledged) = (Vec::new(), Vec::new());
@@ -113,6 +117,19 @@ async fn single(run: &mut Run, progress: Progress) -> Result<(), Failure> {
     latency("received", &received, 1.75, &used);
     latency("acknowledged", &acknowledged, 3.5, &used);
     Ok(())
+}
+
+/// Moves the second chain's blocks against the first's.
+///
+/// Both start together and make blocks of the same length, so that they stay as they happen to lie for a whole run, and a
+/// packet takes 2 and 4 intervals, or 1 and 3, however fast its relayer is. Spread over an interval, luck is no part of the median.
+async fn shift(run: &mut Run, part: f64) -> Result<(), DevnetError> {
+    let b = &mut run.line.net.b;
+    b.pause()?;
+    // Longer than a block, so that it stands still when its time comes.
+    tokio::time::sleep(INTERVAL.mul_f64(1.2 + part)).await;
+    b.resume()?;
+    run.wait_blocks(2).await
 }
 
 /// Where the packets of a channel came, in the order in which they were sent.

@@ -33,7 +33,7 @@ pub(crate) struct Mark {
     relayer: Duration,
     chains: Duration,
     machine: f64,
-    heights: [u64; 2],
+    pub(crate) heights: [u64; 2],
     requests: f64,
     calls: f64,
 }
