@@ -34,7 +34,7 @@ use self::mempool::Mempool;
 pub(crate) use self::mempool::Refusal;
 use super::consensus::Consensus;
 use super::{BlockContext, EmbeddedSpec, Executed, QueryAnswer, TxResult};
-use crate::DevnetError;
+use crate::{DevnetError, limits};
 
 /// What a node asks of the state machine it replicates (ABCI).
 pub(crate) trait Application: Send + Sync + 'static {
@@ -109,6 +109,7 @@ struct State {
 impl Node {
     /// Starts the chain of a description, from its genesis. Needs a tokio runtime.
     pub(crate) fn start(spec: EmbeddedSpec) -> Result<Arc<Self>, DevnetError> {
+        // The application with accounts and IBC takes this one's place as soon as it exists.
         let application = Box::new(blank::Blank::default());
         Self::start_with(spec, application)
     }
@@ -126,7 +127,7 @@ impl Node {
             application: RwLock::new(application),
             consensus: Mutex::new(consensus),
             mempool: Mutex::default(),
-            history: RwLock::default(),
+            history: RwLock::new(History::new(limits::EMBEDDED_HEIGHTS)),
             heights: watch::Sender::new(0),
             failure: Mutex::default(),
         });
@@ -180,7 +181,7 @@ impl Node {
 
     /// Transactions whose events have all of these (`type.key`, value) pairs, the oldest first.
     pub(crate) fn find_txs(&self, pairs: &[(String, String)]) -> Vec<Place> {
-        read(&self.state.history).find(pairs)
+        write(&self.state.history).find(pairs)
     }
 
     /// How many transactions wait, and their bytes.

@@ -68,6 +68,9 @@ async fn transactions_are_found_by_events_only_if_all_pairs_match_one() {
     assert!(find(&[("write.value", "2"), ("write.key", "b")]).is_empty());
     assert!(find(&[("write.value", "3")]).is_empty());
     assert!(find(&[]).is_empty());
+    assert_eq!(send(&node, "d=1"), 0);
+    later(&node, 2).await;
+    assert_eq!(find(&[("write.value", "1")]), ["a=1", "b=1", "d=1"], "blocks made since the last search are found");
 }
 
 #[tokio::test]

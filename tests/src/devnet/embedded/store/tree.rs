@@ -59,21 +59,27 @@ impl Node {
     /// The root hash.
     pub(super) fn hash(&self) -> [u8; 32] {
         *self.hash.get_or_init(|| {
-            let image = match &self.body {
+            let mut image = self.header();
+            match &self.body {
                 Body::Leaf { value } => {
-                    let value: [u8; 32] = Sha256::digest(value).into();
-                    [self.header(), with_length(&self.key), with_length(&value)].concat()
+                    put(&mut image, &self.key);
+                    put(&mut image, &Sha256::digest(value));
                 }
                 Body::Inner { left, right } => {
-                    [self.header(), with_length(&left.hash()), with_length(&right.hash())].concat()
+                    put(&mut image, &left.hash());
+                    put(&mut image, &right.hash());
                 }
-            };
+            }
             Sha256::digest(image).into()
         })
     }
 
     fn header(&self) -> Vec<u8> {
-        [zigzag(self.height), zigzag(self.size), zigzag(self.version)].concat()
+        let mut header = Vec::with_capacity(96);
+        for number in [self.height, self.size, self.version] {
+            prost::encoding::encode_varint(number << 1, &mut header);
+        }
+        header
     }
 
     fn least_key(&self) -> &Arc<[u8]> {
@@ -252,19 +258,14 @@ impl<'a> Iterator for Ascend<'a> {
     }
 }
 
-fn zigzag(value: u64) -> Vec<u8> {
-    varint(value << 1)
-}
-
-fn varint(value: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4);
-    prost::encoding::encode_varint(value, &mut bytes);
-    bytes
+fn put(image: &mut Vec<u8>, bytes: &[u8]) {
+    prost::encoding::encode_varint(bytes.len() as u64, image);
+    image.extend_from_slice(bytes);
 }
 
 /// Bytes with their length in front.
 pub(super) fn with_length(bytes: &[u8]) -> Vec<u8> {
-    let mut out = varint(bytes.len() as u64);
-    out.extend_from_slice(bytes);
+    let mut out = Vec::with_capacity(bytes.len() + 2);
+    put(&mut out, bytes);
     out
 }
