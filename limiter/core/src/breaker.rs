@@ -287,7 +287,7 @@ impl Breaker {
                 }
             }
             Inner::HalfOpen { leases, passed } => {
-                if !release(leases, &ticket) {
+                if release(leases, &ticket).is_none_or(|lease| lease.until <= now) {
                     return;
                 }
                 if !sound {
@@ -318,7 +318,7 @@ impl Breaker {
     pub fn refused(&mut self, now: Time, ticket: Ticket, not_before: Option<Time>) {
         self.seen = self.seen.max(now);
         let Inner::HalfOpen { leases, passed } = &mut self.inner else { return };
-        if ticket.period != self.period || !release(leases, &ticket) {
+        if ticket.period != self.period || release(leases, &ticket).is_none() {
             return;
         }
         if *passed == 0 && leases.iter().flatten().all(|lease| lease.until <= now) {
@@ -395,14 +395,8 @@ fn kind(inner: &Inner) -> State {
     }
 }
 
-/// Frees the ticket's slot if it still holds it.
-fn release(leases: &mut [Option<Lease>; PROBES], ticket: &Ticket) -> bool {
-    let Some((slot, id)) = ticket.probe else { return false };
-    match leases.get_mut(slot) {
-        Some(lease) if lease.is_some_and(|lease| lease.id == id) => {
-            *lease = None;
-            true
-        }
-        _ => false,
-    }
+/// Frees the ticket's slot if it still holds it, and answers with its lease.
+fn release(leases: &mut [Option<Lease>; PROBES], ticket: &Ticket) -> Option<Lease> {
+    let (slot, id) = ticket.probe?;
+    leases.get_mut(slot)?.take_if(|lease| lease.id == id)
 }

@@ -26,7 +26,9 @@
 use core::time::Duration;
 
 use crate::Time;
-use crate::limits::{ADAPT_MIN_REQUESTS, REFERENCE_MAX, REFERENCE_MIN, THRESHOLD_BASE, WEIGHT_MAX_PERMILLE, WEIGHT_MIN_PERMILLE};
+use crate::limits::{
+    ADAPT_MIN_REQUESTS, REFERENCE_MAX, REFERENCE_MIN, THRESHOLD_BASE, WEIGHT_MAX_PERMILLE, WEIGHT_MIN_PERMILLE,
+};
 use crate::time::span_nanos;
 
 /// One, as a share.
@@ -47,14 +49,16 @@ pub fn of(errors: u32, p95: Duration, reference: Duration) -> u32 {
     let answered = million.saturating_sub(u64::from(errors).min(NEARLY_ONE));
     let late = u64::from(share(span_nanos(p95), span_nanos(reference).max(1))).min(NEARLY_ONE);
     let speed = million.saturating_sub(late).max(100_000);
-    u32::try_from(answered.saturating_mul(speed) / million).unwrap_or(MILLION)
+    u32::try_from(answered.saturating_mul(speed) / 1_000_000).unwrap_or(MILLION)
 }
 
 /// A45: whole calls, rounded down.
 pub fn threshold(base: u64, health: u32, alpha: u32) -> u64 {
     let million = u128::from(MILLION);
     let health = u128::from(health.min(MILLION));
-    let lift = million.saturating_mul(million).saturating_add(u128::from(alpha).saturating_mul(million.saturating_sub(health)));
+    let lift = million
+        .saturating_mul(million)
+        .saturating_add(u128::from(alpha).saturating_mul(million.saturating_sub(health)));
     let scaled = u128::from(base).saturating_mul(health).saturating_mul(lift);
     u64::try_from(scaled / 1_000_000_000_000_000_000).unwrap_or(u64::MAX)
 }
@@ -240,12 +244,16 @@ impl Reference {
     fn learn(&mut self, p95: Duration) {
         let known = self.unloaded.unwrap_or(p95);
         let moved = if p95 < known {
-            known.saturating_sub(known.saturating_sub(p95) / 4)
+            known.saturating_sub(part(known.saturating_sub(p95), 4))
         } else {
-            known.saturating_add(p95.saturating_sub(known).min(known) / 64)
+            known.saturating_add(part(p95.saturating_sub(known).min(known), 64))
         };
         self.unloaded = Some(moved);
     }
+}
+
+fn part(span: Duration, of: u32) -> Duration {
+    span.checked_div(of).unwrap_or_default()
 }
 
 /// The weight of a method (A21): recomputed once a minute from its p99 and error ratio.
@@ -276,7 +284,7 @@ impl MethodWeight {
         self.next = now.after(Duration::from_secs(60));
         let errors = u64::from(share(u64::from(period.errors), u64::from(period.calls))).min(NEARLY_ONE);
         let answered = u128::from(u64::from(MILLION).saturating_sub(errors));
-        let scaled = answered.saturating_mul(typical.as_nanos()).saturating_mul(1_000) / u128::from(MILLION);
+        let scaled = answered.saturating_mul(typical.as_nanos()).saturating_mul(1_000) / 1_000_000;
         let wanted = scaled.checked_div(p99.as_nanos()).unwrap_or(u128::from(WEIGHT_MAX_PERMILLE));
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(WEIGHT_MIN_PERMILLE, WEIGHT_MAX_PERMILLE);
         // Rounded towards what is wanted, so that it gets there.

@@ -33,7 +33,7 @@ pub const WEIGHT_MAX_PERMILLE: u32 = 5_000;
 /// Highest rate of a pacer, thousandths of a call a second: a million calls a second, 1 us apart, keeps ns exact enough (0.1 %).
 pub const PACE_MAX: u64 = 1_000_000_000;
 /// Calls of a pacer's climb, and as many of its probe: a throttle or two for each pair stays near a hundredth of the replies.
-pub const PACE_PROBE_CALLS: u64 = 80;
+pub const PACE_PROBE_CALLS: u64 = 110;
 /// Longest Retry-After obeyed: a hostile one would silence an endpoint for good; ten minutes is the longest cool-down that a
 /// public provider documents.
 pub const HOLD_OFF_MAX: Duration = Duration::from_secs(600);
@@ -63,3 +63,27 @@ pub const HOT_SCAN: usize = 16;
 pub const KEY_CHARS: usize = 128;
 /// Most endpoints, channels or methods of one chain: 10,000 rules, with room.
 pub const RESOURCES: u16 = 20_000;
+/// Most retries saved up: ten seconds of the drip.
+pub const RETRY_BUDGET: u64 = 100;
+/// Most hedges saved up: more at once would double a burst of reads when a node stalls.
+pub const HEDGE_BUDGET: u64 = 10;
+/// No hedge sooner than this after the first try: below it lies the noise of one host.
+pub const HEDGE_MIN: Duration = Duration::from_millis(5);
+/// Most flows of a fair queue: channels of one chain that a relayer serves.
+pub const FLOWS: usize = 4_096;
+/// Most items of one flow: ten blocks of a spammed channel.
+pub const FLOW_ITEMS: usize = 10_000;
+/// Most items of a priority queue: what a relayer has planned for one chain.
+pub const QUEUE_ITEMS: usize = 10_000;
+/// A client this near its expiry goes before packets: time for a dozen failed updates.
+pub const CLIENT_URGENT: Duration = Duration::from_secs(3_600);
+/// A packet this near its timeout goes before others: a few blocks of a slow chain and its finality.
+pub const PACKET_URGENT: Duration = Duration::from_secs(120);
+/// Endpoints of one chain: more than any configuration seen; they live in a fixed array.
+pub const ENDPOINTS: usize = 16;
+/// Longest ejection: an endpoint that was repaired is found within ten minutes.
+pub const EJECT_MAX: Duration = Duration::from_secs(600);
+/// Largest doubling of an ejection: 2^10, after which the longest one has long taken over.
+pub const EJECT_DOUBLINGS: u32 = 10;
+/// Endpoint faults that end a roll-out (A49: 5xx > 50).
+pub const ROLL_OUT_FAULTS: u64 = 50;

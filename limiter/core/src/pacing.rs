@@ -1,8 +1,8 @@
 //! Pacing against a limit nobody told us: how fast a provider lets us call, learned from its throttled replies.
 //!
 //! The rate follows a cubic: a throttle cuts it to nine tenths of what the provider gave, from there it climbs back to that
-//! within `K`, rests there, and then probes upwards faster and faster (X7: the gateway's formula never did); past 2.25 `K`, and
-//! before the first throttle, it grows by e a second. `K` is 1.5 s, or the time of [`PACE_PROBE_CALLS`] calls: a throttle for
+//! within `K`, rests there, and then probes upwards faster and faster (X7: the gateway's formula never did); past 2.25 `K` it
+//! grows by e in 1.4 s, before the first throttle by e in half a second. `K` is 1.5 s, or the time of [`PACE_PROBE_CALLS`] calls: a throttle for
 //! each probe is then less than a hundredth of the replies. What the provider gave is known exactly between two throttles, for
 //! its bucket is empty at both. Throttles of calls that left before the last cut say nothing new and do not cut again. Clauses: *Upstream-aware pacing* of the limiter page, A44/X7.
 //!
@@ -36,8 +36,10 @@ const WINDOW: (u64, u64) = (SECOND / 2, 10 * SECOND);
 const WINDOW_CALLS: u64 = 20;
 /// The climb starts a tenth below what was delivered, thousandths.
 const SWING: u64 = 100;
+/// The rate grows by e in so many ns: before the first throttle, and when a probe is not answered by one.
+const GROWTH: (u64, u64) = (SECOND / 2, 7 * SECOND / 5);
 /// Calls not made after a throttle.
-const PAUSE_CALLS: u64 = 4;
+const PAUSE_CALLS: u64 = 5;
 /// So many calls accepted between two throttles tell the provider's rate.
 const ENOUGH: u64 = 10;
 
@@ -183,18 +185,24 @@ impl Pacer {
         self.since_cut = 0;
         self.set_rate(target.saturating_sub(scale(target, SWING, 1_000)));
         // The provider's bucket is empty: a few calls' time lets jitter pass without another throttle, and loses nothing.
-        self.next = self.next.max(since).saturating_add(self.spacing.saturating_mul(PAUSE_CALLS));
+        if self.held_until <= now {
+            self.next = self.next.max(since).saturating_add(self.spacing.saturating_mul(PAUSE_CALLS));
+        }
     }
 
     /// What the provider gave. Its bucket is empty at a throttle, so between two of them it gave exactly its rate; after a long
     /// climb the newest window is nearer to the truth, and with few calls there is only a guess.
     fn provider_rate(&self, now: u64) -> u64 {
-        let Phase::Cubic { since, climb, .. } = self.phase else {
-            return self.window.delivered.map_or(self.rate / 2, |delivered| self.rate.min(delivered));
+        let newest = || {
+            let span = now.saturating_sub(self.window.since);
+            let part = if self.window.accepted >= ENOUGH { rate_of(self.window.accepted, span) } else { 0 };
+            let known = self.window.delivered.map_or(self.rate, |last| last.max(part));
+            known.clamp(scale(self.rate, 60, 100), self.rate)
         };
+        let Phase::Cubic { since, climb, .. } = self.phase else { return newest() };
         let span = now.saturating_sub(since);
         if span > steady(climb) {
-            self.window.delivered.map_or(self.rate, |delivered| self.rate.min(delivered))
+            newest()
         } else if self.since_cut >= ENOUGH {
             self.rate.min(rate_of(self.since_cut, span))
         } else {
@@ -214,9 +222,9 @@ impl Pacer {
         let passed = now.saturating_sub(self.updated).min(SECOND / 10);
         self.updated = now;
         let rate = match self.phase {
-            Phase::Start => self.rate.saturating_add(scale(self.rate, passed, SECOND)),
+            Phase::Start => self.rate.saturating_add(scale(self.rate, passed, GROWTH.0)),
             Phase::Cubic { since, climb, .. } if now.saturating_sub(since) > steady(climb) => {
-                self.rate.saturating_add(scale(self.rate, passed, SECOND))
+                self.rate.saturating_add(scale(self.rate, passed, GROWTH.1))
             }
             Phase::Cubic { target, since, climb } => {
                 let t = now.saturating_sub(since);

@@ -48,13 +48,7 @@ impl Stats {
         let fits = u64::from(buckets) <= BREAKER_BUCKETS as u64 && interval.checked_rem(u64::from(buckets)) == Some(0);
         let buckets = if fits { u64::from(buckets) } else { 1 };
         let bucket_ns = interval.checked_div(buckets).unwrap_or(interval).max(1);
-        Self {
-            ring: [Counts::default(); BREAKER_BUCKETS],
-            sum: Counts::default(),
-            buckets,
-            bucket_ns,
-            head: 0,
-        }
+        Self { ring: [Counts::default(); BREAKER_BUCKETS], sum: Counts::default(), buckets, bucket_ns, head: 0 }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -166,7 +166,8 @@ fn a_share_of_slow_calls_opens_it_and_a_slow_probe_does_not_close_it() {
 
 #[test]
 fn a_count_of_errors_opens_it_after_the_silent_period() {
-    let rule = Settings { consecutive_errors: 0, error_percent: 101, error_count: 3, min_requests: 10, ..Settings::default() };
+    let rule =
+        Settings { consecutive_errors: 0, error_percent: 101, error_count: 3, min_requests: 10, ..Settings::default() };
     let mut breaker = Breaker::new(rule);
     (0..9).for_each(|_| complete(&mut breaker, at(0), 0, false));
     assert_eq!(breaker.state(at(0)), State::Closed);
@@ -180,11 +181,14 @@ fn listeners_see_each_change_with_the_state_before_and_the_counts() {
     succeed(&mut breaker, at(1));
     let seen: Vec<_> = std::iter::from_fn(|| breaker.take_transition()).collect();
     let path: Vec<_> = seen.iter().map(|t| (t.from, t.to, t.cause, t.at)).collect();
-    assert_eq!(path, [
-        (State::Closed, State::Open, Cause::ConsecutiveErrors, at(0)),
-        (State::Open, State::HalfOpen, Cause::OpenTimeOver, at(1)),
-        (State::HalfOpen, State::Closed, Cause::ProbesSucceeded, at(1)),
-    ]);
+    assert_eq!(
+        path,
+        [
+            (State::Closed, State::Open, Cause::ConsecutiveErrors, at(0)),
+            (State::Open, State::HalfOpen, Cause::OpenTimeOver, at(1)),
+            (State::HalfOpen, State::Closed, Cause::ProbesSucceeded, at(1)),
+        ]
+    );
     assert_eq!(seen[0].counts, Counts { calls: 5, errors: 5, slow: 0 });
     assert_eq!(seen[0].until, Some(at(1)));
     assert_eq!(breaker.counts(), Counts::default());

@@ -1,0 +1,153 @@
+//! A provider whose limit nobody told us: a token bucket that answers 429, its rate halved midway and restored.
+//!
+//! `cargo test -p limiter-core --test pacing -- --nocapture` prints each figure as one JSON line.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use limiter_core::Time;
+use limiter_core::pacing::{Pacer, Settings};
+
+const SECOND: u64 = 1_000_000_000;
+const THIRD: u64 = 100 * SECOND;
+
+fn nanos(span: Duration) -> u64 {
+    span.as_secs() * SECOND + u64::from(span.subsec_nanos())
+}
+
+struct Provider {
+    rate: u64,
+    burst: u64,
+    retry_after: Option<Duration>,
+    /// Tokens in billionths, full at the start.
+    tokens: u128,
+    at: u64,
+    closed_until: u64,
+}
+
+impl Provider {
+    fn new(rate: u64, burst: u64, retry_after: Option<Duration>) -> Self {
+        Self { rate, burst, retry_after, tokens: u128::from(burst * SECOND), at: 0, closed_until: 0 }
+    }
+    /// Half of it in the middle third.
+    fn rate_at(&self, now: u64) -> u64 {
+        if now / THIRD == 1 { self.rate / 2 } else { self.rate }
+    }
+    fn takes(&mut self, now: u64) -> bool {
+        let refill = u128::from(now - self.at) * u128::from(self.rate_at(now));
+        self.tokens = (self.tokens + refill).min(u128::from(self.burst * SECOND));
+        self.at = now;
+        let takes = self.tokens >= u128::from(SECOND) && now >= self.closed_until;
+        if takes {
+            self.tokens -= u128::from(SECOND);
+        } else if let Some(span) = self.retry_after {
+            self.closed_until = self.closed_until.max(now + nanos(span));
+        }
+        takes
+    }
+}
+
+#[derive(Debug, Default)]
+struct Result {
+    accepted: u64,
+    throttled: u64,
+    /// Calls that left although a Retry-After was in force and known.
+    inside: u64,
+    possible: u64,
+}
+
+impl Result {
+    fn goodput_percent(&self) -> f64 {
+        (self.accepted as f64 * 100.0 / self.possible as f64).min(100.0)
+    }
+    fn throttled_percent(&self) -> f64 {
+        self.throttled as f64 * 100.0 / (self.accepted + self.throttled) as f64
+    }
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Ask,
+    Arrives { sent: u64 },
+    Reply { sent: u64, ok: bool },
+}
+
+fn run(rate: u64, burst: u64, retry_after: Option<Duration>, seed: u64) -> Result {
+    let mut provider = Provider::new(rate, burst, retry_after);
+    let mut pacer = Pacer::new(Settings::default());
+    let mut events = BinaryHeap::from([Reverse((0u64, Event::Ask))]);
+    let mut result = Result { possible: rate * 250, ..Result::default() };
+    let mut random = seed;
+    let mut told_until = 0u64;
+    while let Some(Reverse((now, event))) = events.pop() {
+        if now >= 3 * THIRD {
+            break;
+        }
+        match event {
+            Event::Ask => match pacer.admit(Time::from_nanos(now), 1) {
+                Ok(()) => {
+                    result.inside += u64::from(now < told_until);
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let way = 15_000_000 + (random >> 40) % 15_000_000; // 15 to 30 ms each way
+                    events.push(Reverse((now + way, Event::Arrives { sent: now })));
+                    events.push(Reverse((now, Event::Ask)));
+                }
+                Err(at) => events.push(Reverse((at.as_nanos(), Event::Ask))),
+            },
+            Event::Arrives { sent } => {
+                let ok = provider.takes(now);
+                events.push(Reverse((now + (now - sent), Event::Reply { sent, ok })));
+            }
+            Event::Reply { ok: true, .. } => {
+                result.accepted += 1;
+                pacer.accepted(Time::from_nanos(now), 1);
+            }
+            Event::Reply { sent, ok: false } => {
+                result.throttled += 1;
+                pacer.throttled(Time::from_nanos(now), Time::from_nanos(sent), retry_after);
+                told_until = told_until.max(now + retry_after.map_or(0, nanos));
+            }
+        }
+    }
+    result
+}
+
+fn figure(name: &str, value: f64, unit: &str, goal: &str, met: bool) {
+    println!(r#"{{"figure":"{name}","value":{value:.3},"unit":"{unit}","goal":"{goal}","met":{met}}}"#);
+}
+
+#[test]
+fn a_provider_halved_midway_gives_98_percent_goodput_with_1_percent_throttled() {
+    let (mut goodput, mut throttled) = (100.0f64, 0.0f64);
+    for rate in [50, 100, 200, 1_000] {
+        for burst in [rate / 5, rate] {
+            for seed in 0..3 {
+                let result = run(rate, burst, None, seed);
+                println!(
+                    "# {rate}/s, burst {burst}, seed {seed}: goodput {:.2} %, throttled {:.2} %",
+                    result.goodput_percent(),
+                    result.throttled_percent()
+                );
+                goodput = goodput.min(result.goodput_percent());
+                throttled = throttled.max(result.throttled_percent());
+            }
+        }
+    }
+    figure("limiter_pacing_goodput", goodput, "percent", ">= 98", goodput >= 98.0);
+    figure("limiter_pacing_throttled", throttled, "percent", "<= 1", throttled <= 1.0);
+    assert!(goodput >= 98.0 && throttled <= 1.0, "{goodput:.2} % goodput, {throttled:.2} % throttled");
+}
+
+#[test]
+fn no_call_leaves_inside_a_retry_after() {
+    let mut inside = 0;
+    for seconds in [1, 3] {
+        let result = run(200, 200, Some(Duration::from_secs(seconds)), 7);
+        println!("# Retry-After {seconds} s: goodput {:.2} %", result.goodput_percent());
+        assert!(result.throttled > 0 && result.accepted > 10_000, "{result:?}");
+        inside += result.inside;
+    }
+    figure("limiter_calls_inside_retry_after", inside as f64, "calls", "0", inside == 0);
+    assert_eq!(inside, 0);
+}
