@@ -129,10 +129,17 @@ impl ChainId {
     /// The revision number: `N` of an id like `name-N`, otherwise 0 (ICS-02 / ibc-go `ParseChainID`).
     pub fn revision(&self) -> u64 {
         match self.0.rsplit_once('-') {
-            Some((name, number)) if !name.is_empty() && !number.starts_with('0') => number.parse().unwrap_or(0),
+            Some((name, number)) if !name.is_empty() && !name.ends_with('-') && !number.starts_with('0') => {
+                digits(number).unwrap_or(0)
+            }
             _ => 0,
         }
     }
+}
+
+/// A number in digits alone: `parse` would take a sign, too.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 macro_rules! number {
@@ -220,7 +227,7 @@ impl FromStr for Height {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let form = || IdError::Form { kind: "height", example: "1-1234" };
         let (revision, number) = text.split_once('-').ok_or_else(form)?;
-        Ok(Self { revision: revision.parse().map_err(|_| form())?, number: number.parse().map_err(|_| form())? })
+        Ok(Self { revision: digits(revision).ok_or_else(form)?, number: digits(number).ok_or_else(form)? })
     }
 }
 
@@ -254,7 +261,7 @@ mod tests {
 
     #[test]
     fn revision_is_the_number_after_the_last_dash() {
-        for (id, revision) in [("cosmoshub-4", 4), ("sim-a-1", 1), ("plain", 0), ("x-04", 0), ("x-y", 0)] {
+        for (id, revision) in [("cosmoshub-4", 4), ("sim-a-1", 1), ("plain", 0), ("x-04", 0), ("x-y", 0), ("x-+40", 0), ("x--4", 0)] {
             assert_eq!(ChainId::new(id).unwrap().revision(), revision, "{id}");
         }
     }
@@ -263,6 +270,8 @@ mod tests {
     fn heights_order_by_revision_first() {
         assert!(Height::new(2, 1) > Height::new(1, 100));
         assert_eq!("1-7".parse::<Height>().unwrap(), Height::new(1, 7));
-        assert!("7".parse::<Height>().is_err());
+        for malformed in ["7", "1-+7", "+1-7", "1-", "-7", "1--7"] {
+            assert!(malformed.parse::<Height>().is_err(), "{malformed}");
+        }
     }
 }
