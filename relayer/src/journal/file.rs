@@ -15,7 +15,7 @@ use crate::limits;
 const APPLICATION_ID: u32 = 0x4942_4352;
 
 /// Migrations in their order; the schema version (`user_version`) is the number of those applied.
-const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 1] = ["
 CREATE TABLE cursors (
     path TEXT NOT NULL, side INTEGER NOT NULL, revision INTEGER NOT NULL, height INTEGER NOT NULL,
     PRIMARY KEY (path, side)

@@ -35,6 +35,8 @@
 
 mod error;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod record;
 mod table;
 #[cfg(test)]

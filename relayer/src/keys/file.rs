@@ -133,20 +133,7 @@ impl Keystore {
         let mut sealed = Vec::new();
         let open = self.open(chain, name, &file)?;
         open.take(limits::KEY_FILE_BYTES).read_to_end(&mut sealed).map_err(|e| access(&file, &e))?;
-        let mut identity = age::scrypt::Identity::new(passphrase);
-        identity.set_max_work_factor(limits::SCRYPT_LOG_N_MOST);
-        let plain = age::decrypt(&identity, &sealed).map(Zeroizing::new).map_err(|e| match e {
-            DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
-                KeyError::Passphrase { key: format!("{chain}/{name}") }
-            }
-            DecryptError::ExcessiveWork { required, .. } => {
-                KeyError::Work { file: file.clone(), found: required, limit: limits::SCRYPT_LOG_N_MOST }
-            }
-            other => KeyError::Damaged { file: file.clone(), detail: Detail::new(other.to_string()).to_string() },
-        })?;
-        let place = file.display().to_string();
-        let text = std::str::from_utf8(&plain).map_err(|_| KeyError::NotText { place: place.clone() })?;
-        checked(&SecretString::from(text.trim()), &place)
+        unseal(&sealed, passphrase, limits::SCRYPT_LOG_N_MOST, &format!("{chain}/{name}"), &file)
     }
 
     /// All keys, sorted. What is no key file is left out.
@@ -178,6 +165,30 @@ impl Keystore {
             _ => access(&file, &e),
         })
     }
+}
+
+/// The secret in a sealed file, for at most so much work.
+pub(super) fn unseal(
+    sealed: &[u8],
+    passphrase: SecretString,
+    limit: u8,
+    key: &str,
+    file: &Path,
+) -> Result<SecretString, KeyError> {
+    let mut identity = age::scrypt::Identity::new(passphrase);
+    identity.set_max_work_factor(limit);
+    let plain = age::decrypt(&identity, sealed).map(Zeroizing::new).map_err(|e| match e {
+        DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => {
+            KeyError::Passphrase { key: key.to_owned() }
+        }
+        DecryptError::ExcessiveWork { required, .. } => {
+            KeyError::Work { file: file.to_path_buf(), found: required, limit }
+        }
+        other => KeyError::Damaged { file: file.to_path_buf(), detail: Detail::new(other.to_string()).to_string() },
+    })?;
+    let place = file.display().to_string();
+    let text = std::str::from_utf8(&plain).map_err(|_| KeyError::NotText { place: place.clone() })?;
+    checked(&SecretString::from(text.trim()), &place)
 }
 
 fn write_private(file: &Path, bytes: &[u8]) -> io::Result<()> {

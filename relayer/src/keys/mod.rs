@@ -25,6 +25,8 @@
 
 mod error;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod keyring;
 
 use std::io;

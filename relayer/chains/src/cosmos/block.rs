@@ -76,7 +76,13 @@ fn late_or_pruned(error: ChainError, node: &Node, height: u64, newest: Option<u6
     }
 }
 
-fn read(node: &Node, height: u64, block: &Answer, results: &Answer, caps: Caps) -> Result<BlockFacts, ChainError> {
+pub(super) fn read(
+    node: &Node,
+    height: u64,
+    block: &Answer,
+    results: &Answer,
+    caps: Caps,
+) -> Result<BlockFacts, ChainError> {
     let decoded: BlockAnswer<'_> =
         serde_json::from_str(block.result.get()).map_err(|_| node.malformed(&block.endpoint, "block"))?;
     let header = &decoded.block.header;
@@ -162,7 +168,7 @@ fn events(
 }
 
 /// The client messages of a transaction's `MsgUpdateClient`s in order, with their clients; those inside an authz `MsgExec`, too.
-fn submitted_headers(tx: &[u8]) -> VecDeque<(String, Any)> {
+pub(super) fn submitted_headers(tx: &[u8]) -> VecDeque<(String, Any)> {
     let mut found = VecDeque::new();
     if tx.len() > TX_BYTES {
         return found;

@@ -163,7 +163,7 @@ async fn validators(
 }
 
 /// A set of validators from outside; `None` when it breaks a rule that would let votes be counted wrongly.
-fn set(infos: Vec<validator::Info>) -> Option<validator::Set> {
+pub(super) fn set(infos: Vec<validator::Info>) -> Option<validator::Set> {
     let total = infos.iter().try_fold(0u64, |sum, info| sum.checked_add(info.power()))?;
     let own_names = infos.iter().all(|info| info.address == account::Id::from(info.pub_key));
     let fits = !infos.is_empty() && infos.len() <= MAX_VALIDATORS && total <= MAX_TOTAL_VOTING_POWER;

@@ -19,6 +19,8 @@ mod blocks;
 mod client;
 mod config;
 mod event;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod header;
 mod heads;
 mod history;

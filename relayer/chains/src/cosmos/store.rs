@@ -52,7 +52,7 @@ fn not_yet(error: ChainError, node: &Node, height: u64, newest: Option<u64>) -> 
     }
 }
 
-fn one(node: &Node, key: &str, prove: bool, said: Said<AbciAnswer>) -> Result<Proven, ChainError> {
+pub(super) fn one(node: &Node, key: &str, prove: bool, said: Said<AbciAnswer>) -> Result<Proven, ChainError> {
     let Said { value: answer, endpoint } = said;
     if !answer.key.is_empty() && answer.key != key.as_bytes() {
         return Err(node.lying(&endpoint, "wrong_key", key));

@@ -35,6 +35,8 @@ mod client;
 mod endpoint_url;
 mod endpoints;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod limited;
 pub mod limits;
 mod retry;

@@ -101,7 +101,7 @@ fn root_cause(error: &reqwest::Error) -> Detail {
 }
 
 /// Retry-After in seconds, or as an HTTP date measured against the node's own `Date` where it gives one.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));

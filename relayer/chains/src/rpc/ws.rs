@@ -246,6 +246,12 @@ fn notice(text: &str) -> Result<Option<Box<RawValue>>, Ended> {
     }
 }
 
+/// For [`super::fuzz`]: [`Ended`] is nobody else's business.
+#[cfg(fuzzing)]
+pub(super) fn event(text: &str) -> Option<Option<Box<RawValue>>> {
+    notice(text).ok()
+}
+
 fn is_empty_object(json: &str) -> bool {
     json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|inside| inside.trim().is_empty())
 }

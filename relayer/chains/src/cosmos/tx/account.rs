@@ -52,7 +52,7 @@ pub(crate) async fn balance(node: &Node, address: &str, denom: &str) -> Result<(
 }
 
 /// The base account inside; `None` for a type that is not known or holds none.
-fn base_account(account: &Any) -> Result<Option<BaseAccount>, DecodeError> {
+pub(super) fn base_account(account: &Any) -> Result<Option<BaseAccount>, DecodeError> {
     let bytes = account.value.as_slice();
     let vesting = |v: Option<BaseVestingAccount>| v.and_then(|v| v.base_account);
     Ok(match account.type_url.trim_start_matches('/') {

@@ -75,7 +75,7 @@ async fn request(node: &Node, group: &[Signed]) -> Vec<Result<(), TxFailure>> {
 }
 
 /// One CheckTx. A transaction that the node already has is accepted.
-fn accepted(node: &Node, answer: Result<Answer, RpcError>) -> Result<(), TxFailure> {
+pub(super) fn accepted(node: &Node, answer: Result<Answer, RpcError>) -> Result<(), TxFailure> {
     let refused = match answer {
         Err(error) => Some(failure::broadcast(node.chain(), error)),
         Ok(answer) => match serde_json::from_str::<CheckTx<'_>>(answer.result.get()) {
@@ -105,6 +105,11 @@ pub(crate) async fn outcome(node: &Node, hash: TxHash) -> Result<Outcome, ChainE
         Err(error) if failure::tx_is_unknown(&error) => return Ok(Outcome::Unknown),
         Err(error) => return Err(chain_error(node.chain(), error)),
     };
+    committed(node, hash, &answer)
+}
+
+/// What `/tx` says of the transaction that was asked for.
+pub(super) fn committed(node: &Node, hash: TxHash, answer: &Answer) -> Result<Outcome, ChainError> {
     let found: FoundTx<'_> =
         serde_json::from_str(answer.result.get()).map_err(|_| node.malformed(&answer.endpoint, "tx"))?;
     if !found.hash.0.eq_ignore_ascii_case(&hash.to_string()) || found.height.0 == 0 {

@@ -12,6 +12,8 @@ mod broadcast;
 mod encode;
 pub(crate) mod failure;
 mod fee;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod gas;
 mod key;
 mod limits;

@@ -25,8 +25,8 @@ use super::limits::{HEAD_AGE, MEMO_BYTES, RECENT_SHAPES, SIMULATIONS_AHEAD};
 use super::{account, broadcast, encode, failure, sign};
 use crate::cosmos::node::{AbciQuery, Node, base64, chain_error};
 use crate::cosmos::wire::{AbciQueryAnswer, Status};
-use crate::rpc::RpcClient;
 use crate::rpc::limits::REQUEST_BYTES;
+use crate::rpc::{Answer, RpcClient};
 
 /// How a wallet pays.
 #[derive(Debug, Clone)]
@@ -229,26 +229,11 @@ impl Wallet {
         let tx_bytes = sign::for_simulation(body.to_vec(), auth_info);
         let request = SimulateRequest { tx: None, tx_bytes }.encode_to_vec();
         let query = AbciQuery::new("/cosmos.tx.v1beta1.Service/Simulate", &request, 0, false);
-        let chain = self.node.chain();
         if query.data.len() >= REQUEST_BYTES {
             return Err(TxFailure::TooLarge);
         }
-        let answer = self.node.rpc().call("abci_query", query).await.map_err(|e| chain_error(chain, e))?;
-        let decoded: AbciQueryAnswer<'_> = serde_json::from_str(answer.result.get())
-            .map_err(|_| self.node.malformed(&answer.endpoint, "abci_query"))?;
-        let response = decoded.response;
-        if response.code.0 != 0 {
-            let code = u32::try_from(response.code.0).unwrap_or(u32::MAX);
-            return Err(failure::simulation(chain, code, "simulation", &response.log.0));
-        }
-        let value =
-            base64(&response.value.0).ok_or_else(|| self.node.malformed(&answer.endpoint, "base64 of a simulation"))?;
-        let simulated = SimulateResponse::decode(value.as_slice())
-            .map_err(|_| self.node.malformed(&answer.endpoint, "protobuf of a simulation"))?;
-        match simulated.gas_info {
-            Some(info) if info.gas_used > 0 => Ok(info.gas_used),
-            _ => Err(self.node.malformed(&answer.endpoint, "a simulation without gas").into()),
-        }
+        let answer = self.node.rpc().call("abci_query", query).await;
+        simulated(&self.node, &answer.map_err(|e| chain_error(self.node.chain(), e))?)
     }
 
     /// Hands transactions to the node, in order. A transaction that it already has counts as accepted.
@@ -332,5 +317,23 @@ impl Wallet {
     fn known(&self) -> MutexGuard<'_, Known> {
         // Its figures are whole after any panic: each is set in one step.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The gas that an answered simulation used.
+pub(super) fn simulated(node: &Node, answer: &Answer) -> Result<u64, TxFailure> {
+    let malformed = |what| node.malformed(&answer.endpoint, what);
+    let decoded: AbciQueryAnswer<'_> =
+        serde_json::from_str(answer.result.get()).map_err(|_| malformed("abci_query"))?;
+    let response = decoded.response;
+    if response.code.0 != 0 {
+        let code = u32::try_from(response.code.0).unwrap_or(u32::MAX);
+        return Err(failure::simulation(node.chain(), code, "simulation", &response.log.0));
+    }
+    let value = base64(&response.value.0).ok_or_else(|| malformed("base64 of a simulation"))?;
+    let simulated = SimulateResponse::decode(value.as_slice()).map_err(|_| malformed("protobuf of a simulation"))?;
+    match simulated.gas_info {
+        Some(info) if info.gas_used > 0 => Ok(info.gas_used),
+        _ => Err(malformed("a simulation without gas").into()),
     }
 }
