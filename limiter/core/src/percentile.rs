@@ -119,6 +119,7 @@ fn upper_edge(cell: usize) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 mod tests {
     use proptest::prelude::*;
 
