@@ -16,7 +16,9 @@
 mod admission;
 pub mod limits;
 mod permit;
+pub mod rules;
 mod state;
+pub mod store;
 
 pub use admission::{Admission, Call, CallKind, Level, Outcome, Refusal, Snapshot};
 pub use limiter_core::Time;

@@ -1,0 +1,484 @@
+//! The one task that talks to the store: batches decisions, keeps the connection, says that this member is there.
+//!
+//! It ends when the last handle is dropped, after leases were given back and the membership was ended.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use redis::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::cell::{self, Throttle};
+use super::error::StoreError;
+use super::hlc::Stamp;
+use super::lease::Level;
+use super::limits::{
+    BATCH, BATCHES_IN_FLIGHT, DECISION_TIMEOUT, HEARTBEAT, LEASE_SWEEP, MEMBER_LIFETIME, PROBE_INTERVAL,
+    RESPONSE_TIMEOUT, TOPOLOGY_REFRESH,
+};
+use super::link::{Fault, Link, Lua, Target};
+use super::shared::Write;
+use super::status::Shared;
+use super::wire::{Answer, Ask, Batch, Receipt, epoch_key, members_key, refund, value_key};
+
+/// What handles ask for.
+#[derive(Debug)]
+pub(super) enum Job {
+    Take { ask: Ask, reply: oneshot::Sender<Answer> },
+    Lease { level: Arc<Level>, least: u64, n: u64, asked: Instant },
+    Refund(Vec<(Receipt, u64)>),
+    Write { key: Arc<str>, stamp: Stamp, value: Vec<u8>, reply: oneshot::Sender<Result<Write, StoreError>> },
+}
+
+/// Who waits for an answer of a batch.
+enum Waiting {
+    Task(oneshot::Sender<Answer>),
+    Lease(Arc<Level>, Instant),
+}
+
+/// What a finished piece of work means for the rest.
+enum Done {
+    Nothing,
+    /// A link, or none.
+    Opened(Result<(Link, bool), StoreError>),
+    /// Leases were credited to these levels.
+    Credited(Vec<Arc<Level>>),
+    /// The link of this age is of no use.
+    Lost(u64, StoreError),
+    /// The store knows of us; so many members.
+    Present(u32),
+    /// It does not, yet.
+    Absent(u64, Option<StoreError>),
+    /// A link that should replace the one of this age.
+    Moved(u64),
+}
+
+type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+struct Scripts {
+    decide: Lua,
+    refund: Lua,
+    rejoin: Lua,
+    versioned: Lua,
+}
+
+/// See the module. Run it in a task of its own.
+#[must_use = "decisions stay local until it runs"]
+pub struct Worker {
+    shared: Arc<Shared>,
+    queue: mpsc::Receiver<Job>,
+    target: Arc<Target>,
+    member: Arc<str>,
+    want_cell: bool,
+    cell: bool,
+    scripts: Arc<Scripts>,
+    link: Option<Link>,
+    age: u64,
+    /// A job whose budget another one of the last batch defines otherwise.
+    next: Option<Job>,
+    busy: FuturesUnordered<Work>,
+    batches: usize,
+    opening: bool,
+    probing: bool,
+    holding: Vec<Arc<Level>>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        queue: mpsc::Receiver<Job>,
+        target: Target,
+        member: Arc<str>,
+        want_cell: bool,
+    ) -> Self {
+        let scripts = Scripts {
+            decide: Lua::new(include_str!("decide.lua")),
+            refund: Lua::new(include_str!("refund.lua")),
+            rejoin: Lua::new(include_str!("rejoin.lua")),
+            versioned: Lua::new(include_str!("versioned.lua")),
+        };
+        Self {
+            shared,
+            queue,
+            target: Arc::new(target),
+            member,
+            want_cell,
+            cell: false,
+            scripts: Arc::new(scripts),
+            link: None,
+            age: 0,
+            next: None,
+            busy: FuturesUnordered::new(),
+            batches: 0,
+            opening: false,
+            probing: false,
+            holding: Vec::new(),
+        }
+    }
+
+    /// Until the last handle is dropped.
+    pub async fn run(mut self) {
+        let ticking = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let mut probe = ticking(PROBE_INTERVAL);
+        let mut beat = ticking(HEARTBEAT);
+        let mut sweep = ticking(LEASE_SWEEP);
+        let mut topology = ticking(TOPOLOGY_REFRESH);
+        topology.reset();
+        loop {
+            tokio::select! {
+                biased;
+                Some(done) = self.busy.next(), if !self.busy.is_empty() => self.finish(done),
+                job = next_job(&mut self.next, &mut self.queue), if self.batches < BATCHES_IN_FLIGHT => match job {
+                    Some(job) => self.accept(job),
+                    None => break,
+                },
+                _ = probe.tick() => self.probe(),
+                _ = beat.tick() => if !self.shared.degraded() { self.present(false) },
+                _ = sweep.tick(), if !self.holding.is_empty() => self.sweep(false),
+                _ = topology.tick() => self.look_for_move(),
+            }
+        }
+        self.leave().await;
+    }
+
+    /// While the store is lost: a connection, then our presence.
+    fn probe(&mut self) {
+        match &self.link {
+            None if !self.opening => self.open(),
+            Some(_) if self.shared.degraded() => self.present(true),
+            _ => {}
+        }
+    }
+
+    fn open(&mut self) {
+        self.opening = true;
+        let (target, want_cell) = (self.target.clone(), self.want_cell);
+        self.busy.push(Box::pin(async move {
+            let opened = async {
+                let mut link = target.open().await?;
+                let cell = want_cell && link.send(&cell::probe()).await.is_ok_and(|reply| cell::loaded(&reply));
+                Ok((link, cell))
+            };
+            Done::Opened(opened.await)
+        }));
+    }
+
+    /// Says that we are there; `returning`: after the store was lost, so that what was given locally is paid for.
+    fn present(&mut self, returning: bool) {
+        let Some(mut link) = self.link.clone().filter(|_| !self.probing) else { return };
+        self.probing = true;
+        let (shared, scripts, member, age) = (self.shared.clone(), self.scripts.clone(), self.member.clone(), self.age);
+        self.busy.push(Box::pin(async move {
+            let keys = [epoch_key(&shared.domain), members_key(&shared.domain)];
+            let patience = if returning { DECISION_TIMEOUT } else { RESPONSE_TIMEOUT };
+            if returning {
+                // Frozen only while it is likely to answer.
+                let ping = redis::cmd("EXISTS").arg(&keys[..1]).to_owned();
+                match timeout(patience, link.send(&ping)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(fault)) => return Done::Absent(if fault.lost { age } else { 0 }, Some(fault.error)),
+                    Err(_) => return Done::Absent(0, None),
+                }
+            }
+            let moves = returning && shared.freeze();
+            let args = [member.to_string(), MEMBER_LIFETIME.as_millis().to_string(), u8::from(moves).to_string()];
+            let args = args.map(String::into_bytes);
+            match timeout(patience, link.run(&scripts.rejoin, &keys, &args)).await {
+                Ok(Ok(Value::Int(members))) => Done::Present(u32::try_from(members).unwrap_or(1)),
+                Ok(Ok(_)) => Done::Absent(0, Some(StoreError::Garbage { what: "no number of members" })),
+                Ok(Err(fault)) => Done::Absent(if fault.lost { age } else { 0 }, Some(fault.error)),
+                Err(_) => Done::Absent(0, None),
+            }
+        }));
+    }
+
+    fn look_for_move(&mut self) {
+        let Some(link) = self.link.clone().filter(|_| !self.opening) else { return };
+        let (target, age) = (self.target.clone(), self.age);
+        self.busy.push(Box::pin(async move {
+            match target.moved(&link).await {
+                Ok(true) => Done::Moved(age),
+                Ok(false) | Err(_) => Done::Nothing, // the heartbeat finds out whether the link still works
+            }
+        }));
+    }
+
+    /// Leases that end soon go back.
+    fn sweep(&mut self, all: bool) {
+        let now = Instant::now();
+        let mut over = Vec::new();
+        self.holding.retain(|level| {
+            let (mut ending, holds) = level.expiring(now, all);
+            over.append(&mut ending);
+            holds
+        });
+        if !over.is_empty() {
+            self.refund(over);
+        }
+    }
+
+    fn refund(&mut self, receipts: Vec<(Receipt, u64)>) {
+        let Some(mut link) = self.link.clone() else { return };
+        let (shared, scripts, age) = (self.shared.clone(), self.scripts.clone(), self.age);
+        self.busy.push(Box::pin(async move {
+            for part in receipts.chunks(BATCH) {
+                let (keys, args) = refund(&shared.domain, part);
+                let started = Instant::now();
+                match timeout(RESPONSE_TIMEOUT, link.run(&scripts.refund, &keys, &args)).await {
+                    Ok(Ok(_)) => shared.called(started.elapsed()),
+                    Ok(Err(fault)) if fault.lost => return Done::Lost(age, fault.error),
+                    Ok(Err(_)) => {} // the tokens stay spent, which is safe
+                    Err(_) => return Done::Lost(age, Fault::late().error),
+                }
+            }
+            Done::Nothing
+        }));
+    }
+
+    /// Takes one job, and as many decisions with it as fit.
+    fn accept(&mut self, job: Job) {
+        let Some(link) = self.link.clone() else {
+            return give_up(job); // whoever asked falls back at once
+        };
+        let mut batch = Batch::default();
+        let mut waiting = Vec::new();
+        let mut job = Some(job);
+        while let Some(current) = job.take() {
+            match current {
+                Job::Refund(receipts) => self.refund(receipts),
+                Job::Write { key, stamp, value, reply } => self.write(key, stamp, value, reply),
+                Job::Take { ask, reply } => {
+                    if self.cell && waiting.is_empty() && ask.levels.len() == 1 {
+                        if let Some(reply) = self.throttle(&ask, reply) {
+                            waiting.push(Waiting::Task(reply));
+                            batch.add(ask).ok();
+                        }
+                        break; // one command each: redis-cell knows no batches
+                    }
+                    match batch.add(ask) {
+                        Ok(()) => waiting.push(Waiting::Task(reply)),
+                        Err(ask) => self.next = Some(Job::Take { ask, reply }),
+                    }
+                }
+                Job::Lease { level, least, n, asked } => {
+                    match batch.add(Ask { least, levels: vec![(level.budget.clone(), n)] }) {
+                        Ok(()) => waiting.push(Waiting::Lease(level, asked)),
+                        Err(_) => self.next = Some(Job::Lease { level, least, n, asked }),
+                    }
+                }
+            }
+            if waiting.len() < BATCH && self.next.is_none() {
+                job = self.queue.try_recv().ok();
+            }
+        }
+        if !waiting.is_empty() {
+            self.decide(link, batch, waiting);
+        }
+    }
+
+    fn decide(&mut self, mut link: Link, batch: Batch, waiting: Vec<Waiting>) {
+        self.batches = self.batches.saturating_add(1);
+        let (shared, scripts, age) = (self.shared.clone(), self.scripts.clone(), self.age);
+        self.busy.push(Box::pin(async move {
+            let started = Instant::now();
+            let (keys, args) = (batch.keys(&shared.domain), batch.args());
+            let reply = match timeout(RESPONSE_TIMEOUT, link.run(&scripts.decide, &keys, &args)).await {
+                Ok(reply) => reply.and_then(|reply| batch.answers(&reply)),
+                Err(_) => Err(Fault::late()),
+            };
+            match reply {
+                Ok(answers) => {
+                    shared.called(started.elapsed());
+                    Done::Credited(deliver(&shared, waiting, answers))
+                }
+                Err(fault) => {
+                    waiting.into_iter().for_each(|waiting| match waiting {
+                        Waiting::Task(reply) => drop(reply),
+                        Waiting::Lease(level, _) => level.answered(),
+                    });
+                    Done::Lost(if fault.lost { age } else { 0 }, fault.error)
+                }
+            }
+        }));
+    }
+
+    /// Hands a decision of one level to redis-cell; gives the caller back when its numbers don't fit.
+    fn throttle(&mut self, ask: &Ask, reply: oneshot::Sender<Answer>) -> Option<oneshot::Sender<Answer>> {
+        let command = ask.levels.first().and_then(|(budget, n)| cell::command(&self.shared.domain, budget, *n));
+        let (Some(mut link), Some(command)) = (self.link.clone(), command) else { return Some(reply) };
+        self.batches = self.batches.saturating_add(1);
+        let (shared, age) = (self.shared.clone(), self.age);
+        self.busy.push(Box::pin(async move {
+            let started = Instant::now();
+            let said = match timeout(RESPONSE_TIMEOUT, link.send(&command)).await {
+                Ok(Ok(value)) => cell::parse(&value).map_err(|error| (0, error)),
+                Ok(Err(fault)) => Err((if fault.lost { age } else { 0 }, fault.error)),
+                Err(_) => Err((age, Fault::late().error)),
+            };
+            match said {
+                Ok(throttle) => {
+                    shared.called(started.elapsed());
+                    let answer = match throttle {
+                        Throttle::Now => Answer::Granted(Vec::new()),
+                        Throttle::Wait(wait) => Answer::Wait { micros: super::budget::micros(wait), level: 0 },
+                    };
+                    reply.send(answer).ok();
+                    Done::Credited(Vec::new())
+                }
+                Err((age, error)) => Done::Lost(age, error),
+            }
+        }));
+        None
+    }
+
+    fn write(
+        &mut self,
+        key: Arc<str>,
+        stamp: Stamp,
+        value: Vec<u8>,
+        reply: oneshot::Sender<Result<Write, StoreError>>,
+    ) {
+        let Some(mut link) = self.link.clone() else { return };
+        let (shared, scripts, age) = (self.shared.clone(), self.scripts.clone(), self.age);
+        self.busy.push(Box::pin(async move {
+            let keys = [value_key(&shared.domain, &key)];
+            let args = [
+                stamp.ms.to_string().into_bytes(),
+                stamp.counter.to_string().into_bytes(),
+                stamp.node.as_bytes().to_vec(),
+                value,
+            ];
+            let (answer, done) = match timeout(RESPONSE_TIMEOUT, link.run(&scripts.versioned, &keys, &args)).await {
+                Ok(Ok(Value::Int(1))) => (Ok(Write::Written), Done::Nothing),
+                Ok(Ok(Value::Int(0))) => (Ok(Write::Older), Done::Nothing),
+                Ok(Ok(_)) => (Err(StoreError::Garbage { what: "neither yes nor no to a write" }), Done::Nothing),
+                Ok(Err(fault)) => {
+                    let age = if fault.lost { age } else { 0 };
+                    (Err(fault.error.clone()), if age > 0 { Done::Lost(age, fault.error) } else { Done::Nothing })
+                }
+                Err(_) => (Err(Fault::late().error), Done::Lost(age, Fault::late().error)),
+            };
+            reply.send(answer).ok();
+            done
+        }));
+    }
+
+    fn finish(&mut self, done: Done) {
+        match done {
+            Done::Nothing => {}
+            Done::Opened(Ok((link, cell))) => {
+                self.opening = false;
+                self.link = Some(link);
+                self.age = self.age.saturating_add(1);
+                self.cell = cell;
+                if self.shared.degraded() {
+                    self.present(true);
+                }
+            }
+            Done::Opened(Err(error)) => {
+                self.opening = false;
+                // A cluster's new map could not be had: the old link, if any, goes on.
+                if self.link.is_none() {
+                    self.shared.lost(&error.to_string());
+                }
+            }
+            Done::Credited(levels) => {
+                self.batches = self.batches.saturating_sub(1);
+                for level in levels {
+                    if !self.holding.iter().any(|held| Arc::ptr_eq(held, &level)) {
+                        self.holding.push(level);
+                    }
+                }
+            }
+            Done::Lost(age, error) => {
+                self.batches = self.batches.saturating_sub(1);
+                self.lost(age, &error);
+            }
+            Done::Present(members) => {
+                self.probing = false;
+                if self.shared.degraded() { self.shared.back(members) } else { self.shared.seen(members) }
+            }
+            Done::Absent(age, error) => {
+                self.probing = false;
+                self.shared.thaw();
+                let error = error.unwrap_or_else(|| Fault::late().error);
+                self.lost(age, &error);
+            }
+            Done::Moved(age) => {
+                if age == self.age && !self.opening {
+                    self.open();
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, age: u64, error: &StoreError) {
+        self.shared.lost(&error.to_string());
+        if age != 0 && age == self.age {
+            self.link = None;
+        }
+    }
+
+    /// Gives everything back, as far as the store answers.
+    async fn leave(mut self) {
+        self.sweep(true);
+        if let Some(mut link) = self.link.clone() {
+            let mut cmd = redis::cmd("ZREM");
+            cmd.arg(members_key(&self.shared.domain)).arg(&*self.member);
+            timeout(DECISION_TIMEOUT, link.send(&cmd)).await.ok();
+        }
+        let rest = async { while self.busy.next().await.is_some() {} };
+        timeout(Duration::from_millis(200), rest).await.ok();
+    }
+}
+
+async fn next_job(next: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match next.take() {
+        Some(job) => Some(job),
+        None => queue.recv().await,
+    }
+}
+
+/// No link: a dropped reply sends a decision to the local share.
+fn give_up(job: Job) {
+    match job {
+        Job::Take { reply, .. } => drop(reply),
+        Job::Lease { level, .. } => level.answered(),
+        Job::Refund(_) => {}
+        Job::Write { reply, .. } => {
+            reply.send(Err(StoreError::Unavailable("not connected".into()))).ok();
+        }
+    }
+}
+
+/// Answers in the order of the requests; says which levels hold leases now.
+fn deliver(shared: &Shared, waiting: Vec<Waiting>, answers: Vec<Answer>) -> Vec<Arc<Level>> {
+    let mut credited = Vec::new();
+    for (waiting, answer) in waiting.into_iter().zip(answers) {
+        match (waiting, answer) {
+            (Waiting::Task(reply), answer) => {
+                // Nobody waits any more: its share decided meanwhile, the tokens stay spent.
+                reply.send(answer).ok();
+            }
+            (Waiting::Lease(level, asked), Answer::Granted(receipts)) => {
+                for receipt in receipts {
+                    level.credit(asked, receipt, shared.members());
+                }
+                credited.push(level);
+            }
+            (Waiting::Lease(level, _), Answer::Wait { micros, .. }) => {
+                level.refuse(Instant::now() + Duration::from_micros(micros));
+            }
+        }
+    }
+    credited
+}
