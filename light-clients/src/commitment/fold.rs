@@ -10,6 +10,9 @@
 use ics23::ExistenceProof;
 use sha2::{Digest, Sha256};
 
+/// No inner node is longer: a prefix has up to 45 bytes, a child 32, a suffix up to 33.
+const IMAGE: usize = 110;
+
 /// The root of the tree that holds this leaf by this path; none for an empty key or value, which is no leaf.
 pub(super) fn root_of(proof: &ExistenceProof) -> Option<[u8; 32]> {
     let leaf = proof.leaf.as_ref()?;
@@ -23,11 +26,17 @@ pub(super) fn root_of(proof: &ExistenceProof) -> Option<[u8; 32]> {
     add_length(&mut image, value.len());
     image.update(value);
     let mut hash = image.finalize();
+    // In one piece: three updates of a hasher cost as much as a third of a node's hashing.
+    let mut image = [0; IMAGE];
     for inner in &proof.path {
-        let mut image = Sha256::new_with_prefix(&inner.prefix);
-        image.update(hash);
-        image.update(&inner.suffix);
-        hash = image.finalize();
+        let (before, rest) = image.split_at_mut_checked(inner.prefix.len())?;
+        let (child, rest) = rest.split_at_mut_checked(hash.len())?;
+        let (after, rest) = rest.split_at_mut_checked(inner.suffix.len())?;
+        before.copy_from_slice(&inner.prefix);
+        child.copy_from_slice(&hash);
+        after.copy_from_slice(&inner.suffix);
+        let length = IMAGE.checked_sub(rest.len())?;
+        hash = Sha256::digest(image.get(..length)?);
     }
     Some(hash.into())
 }
