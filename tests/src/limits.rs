@@ -70,3 +70,9 @@ pub const MEMPOOL_CACHE: usize = 10_000;
 /// Heights whose blocks and states an embedded chain keeps: 40 minutes at four blocks a second, and a test is shorter. Their states share
 /// all that did not change.
 pub const EMBEDDED_HEIGHTS: usize = 10_000;
+
+/// Injected faults that an embedded chain remembers; later ones push out the oldest, the counts go on.
+pub const FAULT_HISTORY: usize = 10_000;
+
+/// Bytes of a message that a client may send over an embedded chain's event socket: subscriptions are far shorter.
+pub const SOCKET_MESSAGE_BYTES: usize = 1 << 20;

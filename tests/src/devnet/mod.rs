@@ -33,7 +33,8 @@ mod user;
 mod wallet;
 
 pub use genesis::consensus_key;
-pub use network::{ConfigOptions, Devnet, End, RelayerConfig, Wallets};
+pub use network::{ConfigOptions, Devnet, End, Network, RelayerConfig, TestChain, Wallets};
+pub(crate) use network::{environment, write_config};
 pub(crate) use node::http_client;
 pub use node::{CommittedTx, Event, Node};
 pub use process::{Process, Signal, relayer_binary};

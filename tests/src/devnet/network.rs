@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use super::home::free_port;
 use super::spec::{ChainSpec, SAMOLEANS, STAKE};
 use super::wallet::ACCOUNT_PREFIX;
-use super::{SimdChain, Wallet};
+use super::{Node, SimdChain, Wallet};
 use crate::DevnetError;
 
 /// What each funded wallet owns of each denomination on each chain.
-const FUNDS: u128 = 1_000_000_000_000;
+pub(super) const FUNDS: u128 = 1_000_000_000_000;
 
 /// The wallets of a scenario. All but `empty` are funded on both chains.
 #[derive(Clone, Debug)]
@@ -45,6 +45,44 @@ impl Wallets {
     #[must_use]
     pub fn all(&self) -> [&Wallet; 5] {
         [&self.relayer, &self.rival, &self.user_a, &self.user_b, &self.empty]
+    }
+}
+
+/// A running chain, whatever it is made of.
+pub trait TestChain {
+    /// The chain id.
+    fn id(&self) -> &str;
+    /// A client of its node.
+    fn node(&self) -> &Node;
+    /// Its least gas price as a relayer's settings write it: `0.01stake`.
+    fn gas_price(&self) -> String;
+    /// From one block to the next, about.
+    fn block_time_ms(&self) -> u64;
+}
+
+/// Two running chains and the usual wallets.
+pub trait Network {
+    /// The chains.
+    fn ends(&self) -> [&dyn TestChain; 2];
+    /// Wallets known on both.
+    fn wallets(&self) -> &Wallets;
+}
+
+impl TestChain for SimdChain {
+    fn id(&self) -> &str {
+        Self::id(self)
+    }
+
+    fn node(&self) -> &Node {
+        Self::node(self)
+    }
+
+    fn gas_price(&self) -> String {
+        self.spec().min_gas_prices.clone()
+    }
+
+    fn block_time_ms(&self) -> u64 {
+        self.spec().timeout_commit_ms + 50
     }
 }
 
@@ -148,7 +186,7 @@ impl Devnet {
     /// The environment in which the keys of [`Devnet::write_config`] are found.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        self.wallets.all().map(|w| (variable(w.name()), w.mnemonic().to_owned())).to_vec()
+        environment(&self.wallets)
     }
 
     /// Writes `relayer.toml` for these chains into a folder, with an admin port of its own and its store beside it.
@@ -156,30 +194,54 @@ impl Devnet {
     /// # Errors
     /// [`DevnetError::Io`] if it can't be written.
     pub fn write_config(&self, dir: &Path, options: &ConfigOptions) -> Result<RelayerConfig, DevnetError> {
-        let (file, store) = (dir.join("relayer.toml"), dir.join("store"));
-        let admin = format!("127.0.0.1:{}", free_port()?);
-        let mut text = format!(
-            "[global]\nadmin = {admin:?}\n{}\n[store]\ndir = {store:?}\n\n[limits]\n{}\n{}",
-            options.global, options.limits, options.tables
-        );
-        let a = chain_entry(&mut text, &self.a, &options.a);
-        let b = chain_entry(&mut text, &self.b, &options.b);
-        text += &format!("\n[[paths]]\nname = {:?}\na = {{ chain = {a:?} }}\nb = {{ chain = {b:?} }}\n", options.path);
-        text += &"\n[[paths.channels]]\na = { port = \"transfer\" }\nb = { port = \"transfer\" }\n"
-            .repeat(options.channels);
-        std::fs::write(&file, text).map_err(DevnetError::io(file.display().to_string()))?;
-        Ok(RelayerConfig { file, admin, store })
+        write_config(self.ends(), dir, options)
     }
 }
 
+impl Network for Devnet {
+    fn ends(&self) -> [&dyn TestChain; 2] {
+        [&self.a, &self.b]
+    }
+
+    fn wallets(&self) -> &Wallets {
+        &self.wallets
+    }
+}
+
+/// The environment in which the keys of a written configuration are found.
+pub(crate) fn environment(wallets: &Wallets) -> Vec<(String, String)> {
+    wallets.all().map(|w| (variable(w.name()), w.mnemonic().to_owned())).to_vec()
+}
+
+/// Writes `relayer.toml` for two chains into a folder, with an admin port of its own and its store beside it.
+pub(crate) fn write_config(
+    [a, b]: [&dyn TestChain; 2],
+    dir: &Path,
+    options: &ConfigOptions,
+) -> Result<RelayerConfig, DevnetError> {
+    let (file, store) = (dir.join("relayer.toml"), dir.join("store"));
+    let admin = format!("127.0.0.1:{}", free_port()?);
+    let mut text = format!(
+        "[global]\nadmin = {admin:?}\n{}\n[store]\ndir = {store:?}\n\n[limits]\n{}\n{}",
+        options.global, options.limits, options.tables
+    );
+    let a = chain_entry(&mut text, a, &options.a);
+    let b = chain_entry(&mut text, b, &options.b);
+    text += &format!("\n[[paths]]\nname = {:?}\na = {{ chain = {a:?} }}\nb = {{ chain = {b:?} }}\n", options.path);
+    text +=
+        &"\n[[paths.channels]]\na = { port = \"transfer\" }\nb = { port = \"transfer\" }\n".repeat(options.channels);
+    std::fs::write(&file, text).map_err(DevnetError::io(file.display().to_string()))?;
+    Ok(RelayerConfig { file, admin, store })
+}
+
 /// Appends a `[[chains]]` entry; the id it names.
-fn chain_entry(text: &mut String, chain: &SimdChain, end: &End) -> String {
+fn chain_entry(text: &mut String, chain: &dyn TestChain, end: &End) -> String {
     let id = end.id.clone().unwrap_or_else(|| chain.id().to_owned());
-    let rpc = end.rpc.clone().unwrap_or_else(|| vec![chain.rpc_url().to_owned()]);
+    let rpc = end.rpc.clone().unwrap_or_else(|| vec![chain.node().url().to_owned()]);
     let prefix = end.account_prefix.as_deref().unwrap_or(ACCOUNT_PREFIX);
     let key = end.key.as_deref().unwrap_or("relayer");
-    let price = end.gas_price.as_deref().unwrap_or(&chain.spec().min_gas_prices);
-    let block_time_ms = chain.spec().timeout_commit_ms + 50;
+    let price = end.gas_price.clone().unwrap_or_else(|| chain.gas_price());
+    let block_time_ms = chain.block_time_ms();
     *text += &format!(
         "\n[[chains]]\nid = {id:?}\ntype = \"cosmos\"\nrpc = {rpc:?}\naccount_prefix = {prefix:?}\n\
          block_time_ms = {block_time_ms}\nkey = {{ name = {key:?}, source = \"env\", env = {:?} }}\n\

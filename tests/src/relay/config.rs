@@ -5,7 +5,7 @@ use std::path::Path;
 use toml_edit::{DocumentMut, TableLike};
 
 use crate::DevnetError;
-use crate::devnet::{ACCOUNT_PREFIX, SimdChain};
+use crate::devnet::{ACCOUNT_PREFIX, TestChain};
 
 /// The ids of one path, as the configuration file holds them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +74,9 @@ fn set(of: &mut toml_edit::Table, key: &str, (a, b): &(String, String)) {
 }
 
 /// Appends a `[[chains]]` entry for a chain, with the key of the wallet `relayer`.
-pub fn add_chain(text: &mut String, chain: &SimdChain) {
-    let (id, rpc, price) = (chain.id(), chain.rpc_url(), &chain.spec().min_gas_prices);
-    let block_time_ms = chain.spec().timeout_commit_ms + 50;
+pub fn add_chain(text: &mut String, chain: &dyn TestChain) {
+    let (id, rpc, price) = (chain.id(), chain.node().url(), chain.gas_price());
+    let block_time_ms = chain.block_time_ms();
     *text += &format!(
         "\n[[chains]]\nid = {id:?}\nrpc = [{rpc:?}]\naccount_prefix = {ACCOUNT_PREFIX:?}\n\
          block_time_ms = {block_time_ms}\ngas = {{ price = {price:?} }}\n\

@@ -7,11 +7,16 @@
 
 mod abci;
 mod app;
+mod chain;
 mod consensus;
+mod net;
 mod node;
 mod rpc;
 mod spec;
 mod store;
 
 pub use abci::{BlockContext, Event, Executed, ProofOp, QueryAnswer, TxResult};
+pub use chain::EmbeddedChain;
+pub use net::EmbeddedNet;
+pub use rpc::{Fault, Faults, Injected};
 pub use spec::EmbeddedSpec;
