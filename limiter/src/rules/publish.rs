@@ -63,13 +63,8 @@ impl Rules {
     pub fn apply(&self, set: RuleSet) -> Applied {
         let _one = self.0.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.get();
-        if let (Some(old), Some(new)) = (old.version(), set.version()) {
-            if new < old {
-                return Applied::Older;
-            }
-        }
         // A set without a version does not replace one with: it can't be known to be newer.
-        if old.version().is_some() && set.version().is_none() {
+        if old.version() > set.version() {
             return Applied::Older;
         }
         if *old == set {

@@ -43,7 +43,7 @@ impl Budget {
         check("period in microseconds", period_us, 1, PERIOD_US)?;
         // One token may not take longer than the longest period, nor the rate more than one script number holds.
         check("tokens", tokens, 1, BURST_PERIOD / 4_096)?;
-        check("burst", burst, 1, BURST_PERIOD / period_us.max(1))?;
+        check("burst", burst, 1, BURST_PERIOD.checked_div(period_us).unwrap_or(1))?;
         Ok(Self { key, tokens, period_us, burst, room: burst, lease_ttl: None })
     }
 
@@ -54,9 +54,10 @@ impl Budget {
     /// to refill, a second at most.
     pub fn leased(key: &str, tokens: u64, period: Duration, burst: u64) -> Result<Self, StoreError> {
         let mut budget = Self::strong(key, tokens, period, burst)?;
-        let refill_us = u128::from(budget.burst) * u128::from(budget.period_us) / u128::from(budget.tokens);
-        let ttl_us = u64::try_from(refill_us / 2).unwrap_or(u64::MAX).min(micros(LEASE_TTL_MAX));
-        let spent_late = (u128::from(ttl_us) * u128::from(budget.tokens)).div_ceil(u128::from(budget.period_us));
+        let units = budget.burst.saturating_mul(budget.period_us); // below 2^51, as checked
+        let ttl_us = units.checked_div(budget.tokens.saturating_mul(2)).unwrap_or(0).min(micros(LEASE_TTL_MAX));
+        let spent_late =
+            u128::from(ttl_us).saturating_mul(u128::from(budget.tokens)).div_ceil(u128::from(budget.period_us.max(1)));
         let room = budget.burst.saturating_sub(u64::try_from(spent_late).unwrap_or(u64::MAX));
         // A burst of one leaves no room: such a budget can't be leased, only shared call by call.
         if room > 0 && ttl_us > 0 {
@@ -89,15 +90,22 @@ impl Budget {
 
     /// The largest block: no member holds more than its share of half the room.
     pub(super) fn block_max(&self, members: u32) -> u64 {
-        (self.room / 2 / u64::from(members.max(1))).max(1)
+        self.room.checked_div(u64::from(members.max(1)).saturating_mul(2)).unwrap_or(1).max(1)
     }
 
     /// The share of one of `members`, empty at `now`: what was spent before is not known, so no burst is given.
     pub(super) fn share(&self, now: Time, members: u32) -> Bucket {
         let members = members.max(1);
-        let period = Duration::from_micros(self.period_us).saturating_mul(members);
-        let burst = (self.room / u64::from(members)).max(1);
-        let mut bucket = Bucket::new(Rate::new(self.tokens, period), burst);
+        let period = Duration::from_micros(self.period_us);
+        let long = period.saturating_mul(members);
+        // The core's periods end at a day: beyond it the tokens are divided instead, rounded down.
+        let rate = if long <= Duration::from_micros(PERIOD_US) {
+            Rate::new(self.tokens, long)
+        } else {
+            Rate::new(self.tokens.checked_div(u64::from(members)).unwrap_or(0), period)
+        };
+        let burst = self.room.checked_div(u64::from(members)).unwrap_or(1).max(1);
+        let mut bucket = Bucket::new(rate, burst);
         if let Decision::Now(all) = bucket.decide(now, burst) {
             all.commit();
         }

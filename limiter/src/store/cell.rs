@@ -32,7 +32,7 @@ pub(super) fn loaded(reply: &Value) -> bool {
 
 /// The command for `n` of this budget; `None` when its whole seconds can't express the period.
 pub(super) fn command(domain: &str, budget: &Budget, n: u64) -> Option<Cmd> {
-    if budget.period_us % 1_000_000 != 0 {
+    if !budget.period_us.is_multiple_of(1_000_000) {
         return None;
     }
     let mut cmd = redis::cmd("CL.THROTTLE");

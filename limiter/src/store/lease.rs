@@ -15,10 +15,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::budget::Budget;
-use super::limits::{DECISION_TIMEOUT, LEASE_BLOCK_MAX, LEASE_GOAL, LEASE_RETURN, RESPONSE_TIMEOUT, SHORTEST_WAIT};
+use super::limits::{
+    DECISION_TIMEOUT, LEASE_BLOCK_MAX, LEASE_GOAL, LEASE_RETURN, LONGEST_WAIT, RESPONSE_TIMEOUT, SHORTEST_WAIT,
+};
 use super::shared::{By, Pass, Refusal, SharedBudgets, Verdict};
 use super::status::lock;
 use super::wire::Receipt;
+
+/// `span` after `at`; a store may name spans that no clock reaches.
+pub(super) fn later(at: Instant, span: Duration) -> Instant {
+    at.checked_add(span.min(LONGEST_WAIT)).unwrap_or(at)
+}
 
 /// What is held of one budget.
 #[derive(Debug)]
@@ -73,7 +80,7 @@ impl Level {
         let (least, most) = (self.budget.block(members), self.budget.block_max(members).min(LEASE_BLOCK_MAX));
         held.block = if quick { held.block.saturating_mul(2) } else { held.block / 2 }.clamp(least, most.max(least));
         held.refused_until = None;
-        let ends = asked + self.budget.lease_ttl.unwrap_or_default();
+        let ends = later(asked, self.budget.lease_ttl.unwrap_or_default());
         held.leases.push_back(Lease { left: receipt.n, ends, receipt });
         drop(held);
         self.answered();
@@ -93,9 +100,9 @@ impl Level {
     pub(super) fn expiring(&self, now: Instant, all: bool) -> (Vec<(Receipt, u64)>, bool) {
         let mut held = lock(&self.held);
         let mut over = Vec::new();
-        let margin = LEASE_RETURN.min(self.budget.lease_ttl.unwrap_or_default() / 4);
+        let margin = LEASE_RETURN.min(self.budget.lease_ttl.unwrap_or_default().checked_div(4).unwrap_or_default());
         held.leases.retain_mut(|lease| {
-            let ending = all || lease.ends <= now + margin;
+            let ending = all || lease.ends <= later(now, margin);
             if ending && lease.left > 0 {
                 over.push((lease.receipt.clone(), lease.receipt.n.saturating_sub(lease.left)));
             }
@@ -145,7 +152,7 @@ impl Leased {
             return self.strong(n).await;
         }
         let started = Instant::now();
-        let mut deadline = started + DECISION_TIMEOUT;
+        let mut deadline = later(started, DECISION_TIMEOUT);
         loop {
             let now = Instant::now();
             let (level, held) = match self.take(now, n) {
@@ -171,7 +178,7 @@ impl Leased {
                 return self.strong(n).await;
             }
             // It answers; others were quicker to spend what it gave.
-            deadline = Instant::now() + DECISION_TIMEOUT;
+            deadline = later(Instant::now(), DECISION_TIMEOUT);
             if started.elapsed() > RESPONSE_TIMEOUT {
                 return self.wait(level, SHORTEST_WAIT);
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A decision waits for the store no longer; then the local share decides. The goal is 50 ms, the timer's grain and a busy
 /// machine take some of it.
-pub const DECISION_TIMEOUT: Duration = Duration::from_millis(40);
+pub const DECISION_TIMEOUT: Duration = Duration::from_millis(30);
 /// A command without an answer for this long: the connection is given up.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// Opening a connection, for a machine on another continent.
@@ -55,5 +55,7 @@ pub const PERIOD_US: u64 = 86_400_000_000;
 pub const LOCAL_KEYS: usize = 100_000;
 /// How far a wall clock may lie ahead of ours before its stamp is refused (hybrid logical clock).
 pub const CLOCK_AHEAD_MS: u64 = 60_000;
+/// Longest wait that is believed: asking again after an hour costs nothing.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Local clock grain of waits without a better answer.
 pub const SHORTEST_WAIT: Duration = Duration::from_millis(1);

@@ -56,6 +56,11 @@ impl Shares {
                     refused = Some(Local::Wait(at.since(now)));
                     break;
                 }
+                // A share of less than one token a day: only the store can give one.
+                Decision::Never(Never::NoRate) => {
+                    refused = Some(Local::Wait(PROBE_INTERVAL));
+                    break;
+                }
                 Decision::Never(why) => {
                     refused = Some(Local::Never(why));
                     break;

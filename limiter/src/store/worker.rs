@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::cell::{self, Throttle};
 use super::error::StoreError;
 use super::hlc::Stamp;
-use super::lease::Level;
+use super::lease::{Level, later};
 use super::limits::{
     BATCH, BATCHES_IN_FLIGHT, DECISION_TIMEOUT, HEARTBEAT, LEASE_SWEEP, MEMBER_LIFETIME, PROBE_INTERVAL,
     RESPONSE_TIMEOUT, TOPOLOGY_REFRESH,
@@ -476,7 +476,7 @@ fn deliver(shared: &Shared, waiting: Vec<Waiting>, answers: Vec<Answer>) -> Vec<
                 credited.push(level);
             }
             (Waiting::Lease(level, _), Answer::Wait { micros, .. }) => {
-                level.refuse(Instant::now() + Duration::from_micros(micros));
+                level.refuse(later(Instant::now(), Duration::from_micros(micros)));
             }
         }
     }
