@@ -14,6 +14,8 @@
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::float_arithmetic)]
 
 mod admission;
+mod clock;
+pub mod gate;
 pub mod limits;
 mod permit;
 pub mod rules;
@@ -21,6 +23,7 @@ mod state;
 pub mod store;
 
 pub use admission::{Admission, Call, CallKind, Level, Outcome, Refusal, Snapshot};
+pub use clock::{CachedClock, Clock};
 pub use limiter_core::Time;
 pub use limiter_core::breaker::{Settings as BreakerSettings, State as BreakerState};
 pub use limiter_core::bucket::Never;

@@ -67,16 +67,21 @@ pub enum Short {
     Never,
 }
 
+/// Added to the tokens taken when the rate changes: marks of the old rate are recognized by the distance.
+const RETUNED: u32 = 1 << 31;
+
 /// What a cell was before tokens were taken: the key to giving them back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark {
     before: u64,
     taken: u32,
+    /// Tokens taken; none, and there is nothing to give back.
+    n: u32,
 }
 
 impl Mark {
     /// Gives nothing back.
-    pub(crate) const NOTHING: Self = Self { before: u64::MAX, taken: 0 };
+    pub(crate) const NOTHING: Self = Self { before: u64::MAX, taken: 0, n: 0 };
 }
 
 /// The cell. See the module's text.
@@ -131,14 +136,23 @@ impl Cell {
         self.backlog = drained.saturating_add(u64::from(n).saturating_mul(self.speed.period));
         self.last = self.last.max(now.as_nanos());
         self.taken = self.taken.wrapping_add(n);
-        Mark { before, taken: self.taken }
+        Mark { before, taken: self.taken, n }
     }
 
     /// Gives back what `mark` took at `at`. Never fuller than had the call not asked: what dripped in meanwhile is not kept twice.
+    ///
+    /// Two bounds hold, and the better one counts: the backlog before the call plus what others took since (exact while the bucket is
+    /// busy), and the backlog now less what of the call's cost has not drained yet (exact when reservations overlap).
     pub fn refund(&mut self, at: Time, mark: Mark) {
-        let since = u64::from(self.taken.wrapping_sub(mark.taken)).saturating_mul(self.speed.period);
+        let others = self.taken.wrapping_sub(mark.taken);
+        if mark.n == 0 || others >= RETUNED {
+            return;
+        }
         let drops = self.last.saturating_sub(at.as_nanos()).saturating_mul(self.speed.tokens);
-        self.backlog = self.backlog.min(mark.before.saturating_sub(drops).saturating_add(since));
+        let since = u64::from(others).saturating_mul(self.speed.period);
+        let left = u64::from(mark.n).saturating_mul(self.speed.period).saturating_sub(drops);
+        let by_mark = mark.before.saturating_sub(drops).saturating_add(since);
+        self.backlog = self.backlog.saturating_sub(left).min(by_mark);
     }
 
     /// Gives `n` tokens back without a mark, less what dripped in since `at`.
@@ -160,7 +174,7 @@ impl Cell {
         self.backlog = u64::try_from(owed).unwrap_or(u64::MAX);
         self.last = self.last.max(now.as_nanos());
         self.speed = speed;
-        self.taken = self.taken.wrapping_add(1 << 31);
+        self.taken = self.taken.wrapping_add(RETUNED);
     }
 
     /// Takes `n` tokens as far as they fit, never more than the burst: for meters that observe and do not refuse.
@@ -251,6 +265,17 @@ mod tests {
         assert!(ask(&mut cell, at(5), 5).is_some());
         cell.refund(at(0), a);
         assert_eq!(cell.available(at(5)), 5);
+    }
+
+    #[test]
+    fn overlapping_reservations_given_back_in_any_order_leave_nothing_behind() {
+        let mut cell = Cell::new(Speed::per_second(0, 2));
+        let a = ask(&mut cell, at(0), 1).unwrap();
+        let b = ask(&mut cell, at(0), 1).unwrap();
+        cell.refund(at(0), a);
+        assert!(ask(&mut cell, at(0), 1).is_some());
+        cell.refund(at(0), b);
+        assert_eq!(cell.available(at(0)), 1);
     }
 
     #[test]
