@@ -48,10 +48,12 @@ enum Done {
     Opened(Result<(Link, bool), StoreError>),
     /// Leases were credited to these levels.
     Credited(Vec<Arc<Level>>),
-    /// The link of this age is of no use.
+    /// A batch failed; the link of this age is of no use (0: still of use).
     Lost(u64, StoreError),
-    /// The store knows of us; so many members.
-    Present(u32),
+    /// The same of anything but a batch.
+    Failed(u64, StoreError),
+    /// The store knows of us; so many members. `true`: what was given locally meanwhile is paid for.
+    Present(u32, bool),
     /// It does not, yet.
     Absent(u64, Option<StoreError>),
     /// A link that should replace the one of this age.
@@ -193,7 +195,7 @@ impl Worker {
             let args = [member.to_string(), MEMBER_LIFETIME.as_millis().to_string(), u8::from(moves).to_string()];
             let args = args.map(String::into_bytes);
             match timeout(patience, link.run(&scripts.rejoin, &keys, &args)).await {
-                Ok(Ok(Value::Int(members))) => Done::Present(u32::try_from(members).unwrap_or(1)),
+                Ok(Ok(Value::Int(members))) => Done::Present(u32::try_from(members).unwrap_or(1), returning),
                 Ok(Ok(_)) => Done::Absent(0, Some(StoreError::Garbage { what: "no number of members" })),
                 Ok(Err(fault)) => Done::Absent(if fault.lost { age } else { 0 }, Some(fault.error)),
                 Err(_) => Done::Absent(0, None),
@@ -235,9 +237,9 @@ impl Worker {
                 let started = Instant::now();
                 match timeout(RESPONSE_TIMEOUT, link.run(&scripts.refund, &keys, &args)).await {
                     Ok(Ok(_)) => shared.called(started.elapsed()),
-                    Ok(Err(fault)) if fault.lost => return Done::Lost(age, fault.error),
+                    Ok(Err(fault)) if fault.lost => return Done::Failed(age, fault.error),
                     Ok(Err(_)) => {} // the tokens stay spent, which is safe
-                    Err(_) => return Done::Lost(age, Fault::late().error),
+                    Err(_) => return Done::Failed(age, Fault::late().error),
                 }
             }
             Done::Nothing
@@ -363,9 +365,9 @@ impl Worker {
                 Ok(Ok(_)) => (Err(StoreError::Garbage { what: "neither yes nor no to a write" }), Done::Nothing),
                 Ok(Err(fault)) => {
                     let age = if fault.lost { age } else { 0 };
-                    (Err(fault.error.clone()), if age > 0 { Done::Lost(age, fault.error) } else { Done::Nothing })
+                    (Err(fault.error.clone()), if age > 0 { Done::Failed(age, fault.error) } else { Done::Nothing })
                 }
-                Err(_) => (Err(Fault::late().error), Done::Lost(age, Fault::late().error)),
+                Err(_) => (Err(Fault::late().error), Done::Failed(age, Fault::late().error)),
             };
             reply.send(answer).ok();
             done
@@ -403,9 +405,11 @@ impl Worker {
                 self.batches = self.batches.saturating_sub(1);
                 self.lost(age, &error);
             }
-            Done::Present(members) => {
+            Done::Failed(age, error) => self.lost(age, &error),
+            // A heartbeat's late answer does not end an outage: only a return pays for it.
+            Done::Present(members, returning) => {
                 self.probing = false;
-                if self.shared.degraded() { self.shared.back(members) } else { self.shared.seen(members) }
+                if returning { self.shared.back(members) } else { self.shared.seen(members) }
             }
             Done::Absent(age, error) => {
                 self.probing = false;
