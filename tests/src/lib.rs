@@ -11,6 +11,7 @@ mod error;
 pub mod limits;
 pub mod proxy;
 pub mod relay;
+pub mod show;
 pub mod sim;
 
 pub use error::DevnetError;

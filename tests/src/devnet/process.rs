@@ -132,9 +132,22 @@ impl Process {
     /// # Errors
     /// [`DevnetError::Io`] or [`DevnetError::Decode`] if /proc doesn't tell.
     pub fn cpu_time(&self) -> Result<Duration, DevnetError> {
+        cpu_time_of(&self.id().to_string())
+    }
+
+    /// Processor time this process has spent.
+    ///
+    /// # Errors
+    /// As [`Process::cpu_time`].
+    pub fn own_cpu_time() -> Result<Duration, DevnetError> {
+        cpu_time_of("self")
+    }
+}
+
+fn cpu_time_of(process: &str) -> Result<Duration, DevnetError> {
         /// Linux counts in 1/100 s for every program, whatever the kernel's own tick.
         const TICK_MS: u64 = 10;
-        let file = format!("/proc/{}/stat", self.id());
+        let file = format!("/proc/{process}/stat");
         let text = std::fs::read_to_string(&file).map_err(DevnetError::io(file.clone()))?;
         // The name in parentheses may hold spaces; user and system time are the 12th and 13th fields after it.
         let mut fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11);
@@ -144,7 +157,6 @@ impl Process {
             _ => Err(DevnetError::decode(file, "no processor times")),
         }
     }
-}
 
 impl Drop for Process {
     fn drop(&mut self) {

@@ -104,6 +104,32 @@ impl Metrics {
         }
         sum
     }
+
+    /// The value that this share of a histogram's observations doesn't exceed, estimated within its bucket as Prometheus does; none of none.
+    #[must_use]
+    pub fn quantile(&self, name: &str, labels: &[(&str, &str)], share: f64) -> Option<f64> {
+        let buckets = format!("{name}_bucket");
+        let mut bounds: Vec<(&str, f64)> = Vec::new();
+        for line in self.text.lines().filter(|line| line.starts_with(&buckets)) {
+            let bound = line.split_once("le=\"").and_then(|(_, rest)| rest.split_once('"'))?.0;
+            if !bounds.iter().any(|(known, _)| *known == bound) {
+                bounds.push((bound, bound.replace("+Inf", "inf").parse().ok()?));
+            }
+        }
+        bounds.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let up_to = |bound| self.sum(&buckets, &[labels, &[("le", bound)]].concat());
+        let all = bounds.last().map(|(bound, _)| up_to(bound)).filter(|all| *all > 0.0)?;
+        let (mut below, mut from) = (0.0, 0.0);
+        for (bound, to) in bounds {
+            let count = up_to(bound);
+            if count >= all * share {
+                let part = (all * share - below) / (count - below).max(f64::MIN_POSITIVE);
+                return Some(if to.is_finite() { from + (to - from) * part } else { from });
+            }
+            (below, from) = (count, to);
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -118,5 +144,17 @@ mod tests {
             [metrics.sum("n", &[]), metrics.sum("n", &[("a", "1")]), metrics.sum("n", &[("b", "x"), ("a", "2")])];
         assert_eq!(sums, [5.0, 2.0, 3.0]);
         assert_eq!((metrics.sum("plain", &[]), metrics.sum("none", &[])), (4.0, 0.0));
+    }
+
+    #[test]
+    fn quantiles_lie_within_the_bucket_that_holds_them() {
+        let series = |stage: &str, counts: [u32; 3]| {
+            let bounds = ["10", "20", "+Inf"].iter().zip(counts);
+            bounds.map(|(le, n)| format!("ms_bucket{{stage=\"{stage}\",le=\"{le}\"}} {n}\n")).collect::<String>()
+        };
+        let metrics = Metrics { text: series("a", [2, 4, 4]) + &series("b", [0, 0, 3]) };
+        let of = |stage, share| metrics.quantile("ms", &[("stage", stage)], share);
+        assert_eq!([of("a", 0.25), of("a", 0.5), of("a", 0.75), of("a", 1.0)].map(Option::unwrap), [5.0, 10.0, 15.0, 20.0]);
+        assert_eq!((of("b", 0.5), of("c", 0.5), metrics.quantile("none", &[], 0.5)), (Some(20.0), None, None));
     }
 }

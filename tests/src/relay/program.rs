@@ -48,9 +48,21 @@ impl Relayer {
     /// # Errors
     /// [`DevnetError::Io`] if there is no program.
     pub fn new(config: RelayerConfig, environment: Vec<(String, String)>) -> Result<Self, DevnetError> {
+        Self::of(relayer_binary()?, config, environment)
+    }
+
+    /// A relayer of another program.
+    ///
+    /// # Errors
+    /// As [`Admin::new`].
+    pub fn of(
+        binary: PathBuf,
+        config: RelayerConfig,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, DevnetError> {
         let log = config.file.with_extension("log");
         let admin = Admin::new(&config.admin)?;
-        Ok(Self { binary: relayer_binary()?, config, admin, environment, log, process: None })
+        Ok(Self { binary, config, admin, environment, log, process: None })
     }
 
     /// The program.

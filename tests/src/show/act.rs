@@ -1,71 +1,83 @@
-//! The demonstration itself, act by act.
+//! The show itself, act by act: chains, path, relayer, transfers, and a look at what became of each.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ibc_proto::cosmos::base::query::v1beta1::PageRequest;
 use ibc_proto::ibc::core::channel::v1::{QueryPacketCommitmentsRequest, QueryPacketCommitmentsResponse};
-use relayer_tests::DevnetError;
-use relayer_tests::devnet::{ConfigOptions, Devnet, STAKE, Transfer, User};
-use relayer_tests::relay::{End, Link, Relayer, channels};
 use serde_json::Value;
 
-use crate::Args;
-use crate::failure::Failure;
-use crate::report::Report;
-use crate::screen::Screen;
-use crate::stage::Stage;
-use crate::timeline::{Seen, Side, Step, Timeline};
+use super::failure::Failure;
+use super::report::Report;
+use super::screen::Screen;
+use super::stage::Stage;
+use super::timeline::{Seen, Side, Step, Timeline};
+use super::{Options, Program, Set};
+use crate::DevnetError;
+use crate::devnet::{self, ConfigOptions, STAKE, Transfer, User};
+use crate::relay::{End, Link, Relayer, channels};
 
 /// Up to so many packets each way have a line each.
 const LINE_EACH: usize = 20;
 /// Between two looks at the chains; cheap ones, on the processors the relayer needs.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Transactions in which packets are sent while nodes misbehave: one each block.
+const WAVES: usize = 20;
 /// A transfer does not time out before the run does.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Runs everything; `stage` and `report` hold what there is at each moment.
-pub(crate) async fn run(args: &Args, screen: &Screen, stage: &mut Stage, report: &mut Report) -> Result<(), Failure> {
+pub(super) async fn run<N: Set>(
+    options: &Options,
+    screen: &Screen,
+    stage: &mut Stage<N>,
+    report: &mut Report,
+    start: impl Future<Output = Result<N, DevnetError>>,
+) -> Result<(), Failure> {
     let dir = &stage.dir().to_owned();
     let since = Instant::now();
-    screen.line("starting two chains (ibc-go v10, one validator each)");
-    let net = stage.net.insert(Devnet::two_chains().await?);
+    screen.line(&format!("starting two chains ({})", options.chains));
+    let net = &*stage.net.insert(start.await?);
     report.chains_start_seconds = seconds(since);
-    for chain in [&net.a, &net.b] {
-        screen.line(&format!("  {}  {}  a block about every 0.55 s", chain.id(), chain.rpc_url()));
+    let [a, b] = net.ends();
+    for chain in [a, b] {
+        let every = chain.block_time_ms() as f64 / 1_000.0;
+        screen.line(&format!("  {}  {}  a block about every {every} s", chain.id(), chain.node().url()));
     }
 
-    let options = ConfigOptions {
+    let config = ConfigOptions {
         limits: "# Both nodes are our own, on this machine: as fast as they answer. Public nodes want 10 and 20.\n\
                  requests_per_second = 5000\nburst = 10000\n"
             .to_owned(),
         ..ConfigOptions::default()
     };
-    let net = &*net;
-    let config = net.write_config(dir, &options)?;
-    let relayer = stage.relayer.insert(Relayer::new(config, net.environment())?);
+    let path = config.path.clone();
+    let config = devnet::write_config(net.ends(), dir, &config)?;
+    let environment = devnet::environment(net.wallets());
+    let relayer = stage.relayer.insert(match options.relayer {
+        Program::Built => Relayer::new(config, environment)?,
+        Program::Within => Relayer::of(within(dir)?, config, environment)?,
+    });
     let since = Instant::now();
-    screen.line(&format!("relayer path create {}", options.path));
-    relayer.succeed(&["path", "create", &options.path]).await?;
+    screen.line(&format!("relayer path create {path}"));
+    relayer.succeed(&["path", "create", &path]).await?;
     report.path_create_seconds = seconds(since);
     screen.line(&format!("  open after {:.1} s", report.path_create_seconds));
-    let ids = channels(&relayer.config.file, &options.path)?;
+    let ids = channels(&relayer.config.file, &path)?;
     let (channel_a, channel_b) = ids.channels.first().cloned().ok_or(DevnetError::Decode {
         what: "the path's channels".to_owned(),
         reason: "path create wrote none".to_owned(),
     })?;
     let opened = [
-        (net.a.id(), &ids.clients.0, &ids.connections.0, &channel_a),
-        (net.b.id(), &ids.clients.1, &ids.connections.1, &channel_b),
+        (a.id(), &ids.clients.0, &ids.connections.0, &channel_a),
+        (b.id(), &ids.clients.1, &ids.connections.1, &channel_b),
     ];
     for (chain, client, connection, channel) in opened {
         screen.line(&format!("  {chain}  {client}  {connection}  transfer/{channel}"));
     }
-    let link = Link {
-        a: End { node: net.a.node().clone(), channel: channel_a },
-        b: End { node: net.b.node().clone(), channel: channel_b },
-    };
+    let [node_a, node_b] = net.observers();
+    let link = Link { a: End { node: node_a, channel: channel_a }, b: End { node: node_b, channel: channel_b } };
 
     let since = Instant::now();
     screen.line("relayer start");
@@ -73,14 +85,14 @@ pub(crate) async fn run(args: &Args, screen: &Screen, stage: &mut Stage, report:
     report.relayer_start_seconds = seconds(since);
     screen.line(&format!("  ready, status at http://{}/status", relayer.config.admin));
 
-    let packets = args.packets();
+    let packets = options.packets();
     screen.line(&format!("{packets} ICS-20 transfers each way"));
-    let act = Act { args, screen, net, link: &link };
+    let act = Act { options, screen, net, link: &link };
     act.relay(relayer, report).await?;
     act.vouchers().await?;
     report.complete = true;
     screen.line(&report.summary());
-    if args.keep {
+    if options.keep {
         keep(screen, dir, net, relayer)?;
         loop {
             if let Some(failure) = ended(relayer) {
@@ -92,50 +104,82 @@ pub(crate) async fn run(args: &Args, screen: &Screen, stage: &mut Stage, report:
     Ok(())
 }
 
+/// This very program under the name `relayer`: it is both.
+fn within(dir: &Path) -> Result<PathBuf, DevnetError> {
+    let own = std::env::current_exe().map_err(DevnetError::io("finding this program"))?;
+    let folder = dir.join("bin");
+    let named = folder.join("relayer");
+    let linked = std::fs::create_dir(&folder).and_then(|()| std::os::unix::fs::symlink(own, &named));
+    linked.map_err(DevnetError::io(named.display().to_string()))?;
+    Ok(named)
+}
+
 /// The packets' part of it.
-struct Act<'a> {
-    args: &'a Args,
+struct Act<'a, N> {
+    options: &'a Options,
     screen: &'a Screen,
-    net: &'a Devnet,
+    net: &'a N,
     link: &'a Link,
 }
 
-impl Act<'_> {
+impl<N: Set> Act<'_, N> {
     fn users(&self) -> (User, User) {
-        let wallets = &self.net.wallets;
-        (self.net.a.user(&wallets.user_a), self.net.b.user(&wallets.user_b))
+        let (wallets, [a, b]) = (self.net.wallets(), self.net.ends());
+        let (alice, bob) = (wallets.user_a.clone(), wallets.user_b.clone());
+        (
+            User::new(self.link.a.node.clone(), a.id(), alice, &a.gas_price()),
+            User::new(self.link.b.node.clone(), b.id(), bob, &b.gas_price()),
+        )
+    }
+
+    fn ids(&self) -> (&str, &str) {
+        let [a, b] = self.net.ends();
+        (a.id(), b.id())
     }
 
     /// Sends, and watches until nothing is open.
     async fn relay(&self, relayer: &mut Relayer, report: &mut Report) -> Result<(), Failure> {
-        let packets = self.args.packets();
+        let packets = self.options.packets();
         let mut timeline = Timeline::from_now(self.link).await?;
-        let cpu = (relayer.cpu_time()?, self.net.a.cpu_time()? + self.net.b.cpu_time()?);
+        let cpu = (relayer.cpu_time()?, self.net.cpu_time()?);
         let (alice, bob) = self.users();
         let transfers = |channel: &str, receiver: &User| {
-            let timeout = (self.args.timeout() * 2).max(TRANSFER_TIMEOUT);
+            let timeout = (self.options.timeout() * 2).max(TRANSFER_TIMEOUT);
             vec![Transfer::new(channel, 1, STAKE, receiver.address()).timeout_in(timeout); packets]
         };
         let (to_b, to_a) = (transfers(&self.link.a.channel, &bob), transfers(&self.link.b.channel, &alice));
         let since = Instant::now();
         let sent = Cell::new(false);
         let sending = async {
-            tokio::try_join!(alice.burst(&to_b), bob.burst(&to_a))?;
+            // While nodes misbehave, packets come all the time.
+            let wave = if self.options.faults { packets.div_ceil(WAVES) } else { packets };
+            for (to_b, to_a) in to_b.chunks(wave).zip(to_a.chunks(wave)) {
+                tokio::try_join!(alice.burst(to_b), bob.burst(to_a))?;
+            }
             sent.set(true);
             Ok::<_, Failure>(())
         };
         let watching = self.watch(relayer, &mut timeline, since, &sent);
-        let watched = tokio::try_join!(sending, watching).map(drop);
+        let relaying = async { tokio::try_join!(sending, watching).map(drop) };
+        let watched = if self.options.faults {
+            let say = |text: &str| self.screen.line(&format!("  {:>6} ms  fault: {text}", since.elapsed().as_millis()));
+            tokio::select! {
+                watched = relaying => watched,
+                never = self.net.misbehave(&say) => match never {},
+            }
+        } else {
+            relaying.await
+        };
         report.seconds = seconds(since);
         report.relayer_cpu_seconds = relayer.cpu_time().map_or(0.0, |t| (t.saturating_sub(cpu.0)).as_secs_f64());
-        let chains = self.net.a.cpu_time()? + self.net.b.cpu_time()?;
-        report.chains_cpu_seconds = chains.saturating_sub(cpu.1).as_secs_f64();
+        report.chains_cpu_seconds = self.net.cpu_time()?.saturating_sub(cpu.1).as_secs_f64();
         // Large runs read the blocks only now, so as not to take processor time from the relayer.
         self.show(&timeline.advance().await?);
         report.packets(&timeline);
         report.packets_per_second = report.acknowledged as f64 / report.seconds.max(f64::EPSILON);
-        let metrics = relayer.admin.metrics().await;
-        report.rpc_requests = metrics.map_or(0, |m| m.sum("relay_rpc_requests_total", &[]) as u64);
+        if let Ok(metrics) = relayer.admin.metrics().await {
+            report.relayer_says(&metrics);
+        }
         watched?;
         let counts = timeline.counts();
         if (counts.sent, counts.received, counts.acknowledged) != (2 * packets, 2 * packets, 2 * packets) {
@@ -153,7 +197,7 @@ impl Act<'_> {
         since: Instant,
         sent: &Cell<bool>,
     ) -> Result<(), Failure> {
-        let packets = self.args.packets();
+        let packets = self.options.packets();
         let each = packets <= LINE_EACH;
         let progress = (!each).then(|| self.screen.progress(2 * packets));
         loop {
@@ -174,9 +218,10 @@ impl Act<'_> {
             if !(any_open(&self.link.a).await? || any_open(&self.link.b).await?) && all_sent {
                 return Ok(());
             }
-            if since.elapsed() > self.args.timeout() {
+            if since.elapsed() > self.options.timeout() {
                 let (a, b) = (self.link.a.open().await?, self.link.b.open().await?);
-                let open = format!("{} from {}, {} from {}", a.len(), self.net.a.id(), b.len(), self.net.b.id());
+                let (id_a, id_b) = self.ids();
+                let open = format!("{} from {id_a}, {} from {id_b}", a.len(), b.len());
                 let sent = 2 * packets;
                 let acknowledged = sent.saturating_sub(a.len() + b.len());
                 return Err(Failure::Late { seconds: since.elapsed().as_secs(), acknowledged, sent, open });
@@ -187,11 +232,11 @@ impl Act<'_> {
 
     /// A line for each thing that happened if there are few packets, otherwise one for each block.
     fn show(&self, all: &[Seen]) {
-        if self.args.packets() > LINE_EACH {
+        if self.options.packets() > LINE_EACH {
             return self.show_blocks(all);
         }
         for seen in all {
-            let (a, b) = (self.net.a.id(), self.net.b.id());
+            let (a, b) = self.ids();
             let (from, to) = if seen.source == Side::A { (a, b) } else { (b, a) };
             let (what, on) = said_of(seen.step, from, to);
             let after = match (seen.step, seen.after_ms) {
@@ -210,7 +255,7 @@ impl Act<'_> {
         let first = all.first().map(|seen| seen.moment);
         for run in all.chunk_by(same) {
             let (Some(seen), Some(first)) = (run.first(), first) else { continue };
-            let (a, b) = (self.net.a.id(), self.net.b.id());
+            let (a, b) = self.ids();
             let (from, to) = if seen.source == Side::A { (a, b) } else { (b, a) };
             let (what, on) = said_of(seen.step, from, to);
             let (count, height, after) = (run.len(), seen.moment.height, first.until_ms(seen.moment));
@@ -222,15 +267,16 @@ impl Act<'_> {
     /// Counts what arrived: each transfer was of one unit.
     async fn vouchers(&self) -> Result<(), Failure> {
         let (alice, bob) = self.users();
-        let wanted = self.args.packets() as u128;
+        let wanted = self.options.packets() as u128;
+        let (id_a, id_b) = self.ids();
         let owned = [
-            (&self.net.b, bob.address(), self.link.voucher_on_b(STAKE)),
-            (&self.net.a, alice.address(), self.link.voucher_on_a(STAKE)),
+            (id_b, &self.link.b.node, bob.address(), self.link.voucher_on_b(STAKE)),
+            (id_a, &self.link.a.node, alice.address(), self.link.voucher_on_a(STAKE)),
         ];
-        for (chain, account, denom) in owned {
-            let found = chain.balance(account, &denom).await?;
+        for (chain, node, account, denom) in owned {
+            let found = node.balance(account, &denom).await?;
             if found != wanted {
-                let (chain, account) = (chain.id().to_owned(), account.to_owned());
+                let (chain, account) = (chain.to_owned(), account.to_owned());
                 return Err(Failure::Vouchers { chain, account, denom, found, wanted });
             }
         }
@@ -278,7 +324,7 @@ async fn any_open(end: &End) -> Result<bool, DevnetError> {
 }
 
 /// Writes what another terminal needs, and says how to use it.
-fn keep(screen: &Screen, dir: &Path, net: &Devnet, relayer: &Relayer) -> Result<(), Failure> {
+fn keep(screen: &Screen, dir: &Path, net: &impl Set, relayer: &Relayer) -> Result<(), Failure> {
     let failed = |source| DevnetError::Io { what: dir.display().to_string(), source };
     let config = &relayer.config.file;
     // A user of the chains pays from a wallet of their own: two programs on one account would fight over its sequence.
@@ -287,7 +333,7 @@ fn keep(screen: &Screen, dir: &Path, net: &Devnet, relayer: &Relayer) -> Result<
     let own = text.replace("name = \"relayer\"", "name = \"user-a\"").replace("TEST_RELAYER\"", "TEST_USER_A\"");
     std::fs::write(&user, own).map_err(failed)?;
     let mut script = String::new();
-    for (name, words) in net.environment() {
+    for (name, words) in devnet::environment(net.wallets()) {
         script += &format!("export {name}='{words}'\n");
     }
     script += &format!("export RELAYER_CONFIG='{}'\n", user.display());
@@ -296,7 +342,8 @@ fn keep(screen: &Screen, dir: &Path, net: &Devnet, relayer: &Relayer) -> Result<
     }
     let script_file = dir.join("env.sh");
     std::fs::write(&script_file, script).map_err(failed)?;
-    let (a, b) = (net.wallets.user_a.address(), net.wallets.user_b.address());
+    let (a, b) = (net.wallets().user_a.address(), net.wallets().user_b.address());
+    let [chain_a, chain_b] = net.ends();
     screen.line(&format!(
         "running until Ctrl-C\n\
          \x20 chains   {} {}   {} {}\n\
@@ -308,10 +355,10 @@ fn keep(screen: &Screen, dir: &Path, net: &Devnet, relayer: &Relayer) -> Result<
          \x20 relayer status\n\
          \x20 relayer tx transfer --path a-b --from a --amount 5{STAKE} --to {b} --count 20\n\
          \x20 relayer packets pending --path a-b",
-        net.a.id(),
-        net.a.rpc_url(),
-        net.b.id(),
-        net.b.rpc_url(),
+        chain_a.id(),
+        chain_a.node().url(),
+        chain_b.id(),
+        chain_b.node().url(),
         config.display(),
         config.with_extension("log").display(),
         relayer.config.admin,

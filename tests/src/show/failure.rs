@@ -1,9 +1,9 @@
-//! Why the demonstration did not end as it should.
+//! Why the show did not end as it should.
 
-use relayer_tests::DevnetError;
+use crate::DevnetError;
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(super) enum Failure {
     #[error(transparent)]
     Devnet(#[from] DevnetError),
     #[error("the relayer ended by itself ({status})")]
@@ -22,7 +22,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// What to do about it.
-    pub(crate) fn remedy(&self) -> &'static str {
+    pub(super) fn remedy(&self) -> &'static str {
         match self {
             Self::Devnet(error) => error.remedy(),
             Self::RelayerEnded { .. } => "read the relayer's log above",

@@ -1,7 +1,7 @@
 //! Quantiles of latencies.
 
 /// The latency that this share of all doesn't exceed (nearest rank), ms; none of nothing.
-pub(crate) fn percentile(ms: &[u64], percent: usize) -> Option<u64> {
+pub(super) fn percentile(ms: &[u64], percent: usize) -> Option<u64> {
     let mut sorted = ms.to_vec();
     sorted.sort_unstable();
     sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1)).copied()

@@ -9,21 +9,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Between two lines of progress when there is no terminal to draw a bar on.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
-pub(crate) struct Screen {
+pub(super) struct Screen {
     json: bool,
 }
 
 impl Screen {
-    pub(crate) fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         Self { json }
     }
 
-    pub(crate) fn line(&self, text: &str) {
+    pub(super) fn line(&self, text: &str) {
         if self.json { eprintln!("{text}") } else { println!("{text}") }
     }
 
     /// Progress of this many packets.
-    pub(crate) fn progress(&self, packets: usize) -> Progress<'_> {
+    pub(super) fn progress(&self, packets: usize) -> Progress<'_> {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(u64::try_from(packets).unwrap_or(u64::MAX));
             let style = ProgressStyle::with_template("{bar:40} {pos} of {len} acknowledged, {msg}  {elapsed_precise}");
@@ -35,7 +35,7 @@ impl Screen {
 }
 
 /// A bar on a terminal, a line now and then elsewhere; gone when dropped.
-pub(crate) struct Progress<'s> {
+pub(super) struct Progress<'s> {
     screen: &'s Screen,
     packets: usize,
     bar: Option<ProgressBar>,
@@ -43,7 +43,7 @@ pub(crate) struct Progress<'s> {
 }
 
 impl Progress<'_> {
-    pub(crate) fn at(&self, acknowledged: u64, more: &str) {
+    pub(super) fn at(&self, acknowledged: u64, more: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(acknowledged);
             bar.set_message(more.to_owned());

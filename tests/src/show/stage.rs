@@ -1,38 +1,39 @@
-//! All that the demonstration starts and writes, so that all of it ends: chains, relayer, files.
+//! All that the show starts and writes, so that all of it ends: relayer, chains, files.
 
 use std::path::{Path, PathBuf};
 
-use relayer_tests::DevnetError;
-use relayer_tests::devnet::Devnet;
-use relayer_tests::relay::Relayer;
 use tempfile::TempDir;
+
+use super::Set;
+use crate::DevnetError;
+use crate::relay::Relayer;
 
 /// Bytes of the relayer's log shown after a failure: about 40 lines.
 const LOG_TAIL_BYTES: usize = 6_000;
 
-pub(crate) struct Stage {
+pub(super) struct Stage<N> {
     // Before the chains, so that it ends first, and both before the folder they write to.
-    pub(crate) relayer: Option<Relayer>,
-    pub(crate) net: Option<Devnet>,
+    pub(super) relayer: Option<Relayer>,
+    pub(super) net: Option<N>,
     dir: TempDir,
 }
 
-impl Stage {
+impl<N: Set> Stage<N> {
     /// An empty stage with a folder of its own, in which every temporary folder of this process will be.
-    pub(crate) fn new() -> Result<Self, DevnetError> {
+    pub(super) fn new(name: &str) -> Result<Self, DevnetError> {
         let failed = |source| DevnetError::Io { what: "a temporary folder".to_owned(), source };
-        let dir = tempfile::Builder::new().prefix("relayer-testnet-").tempdir().map_err(failed)?;
+        let dir = tempfile::Builder::new().prefix(&format!("relayer-{name}-")).tempdir().map_err(failed)?;
         tempfile::env::override_temp_dir(dir.path())
             .map_err(|other| failed(std::io::Error::other(format!("it is set to {} already", other.display()))))?;
         Ok(Self { relayer: None, net: None, dir })
     }
 
-    pub(crate) fn dir(&self) -> &Path {
+    pub(super) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// The end of the relayer's log, if it was started.
-    pub(crate) fn relayer_log_tail(&self) -> Option<String> {
+    pub(super) fn relayer_log_tail(&self) -> Option<String> {
         let log = self.relayer.as_ref()?.log();
         let from = log.len().saturating_sub(LOG_TAIL_BYTES);
         // From the start of a line, which is the start of a character, too.
@@ -41,7 +42,7 @@ impl Stage {
     }
 
     /// Ends everything in order: relayer, chains. With `keep_files` the folder stays, and this says where it is.
-    pub(crate) async fn strike(mut self, keep_files: bool) -> Option<PathBuf> {
+    pub(super) async fn strike(mut self, keep_files: bool) -> Option<PathBuf> {
         if let Some(relayer) = &mut self.relayer
             && relayer.runs()
             && let Err(error) = relayer.stop().await
@@ -49,15 +50,14 @@ impl Stage {
             eprintln!("stopping the relayer: {error}");
         }
         if let Some(net) = &mut self.net {
-            let (a, b) = tokio::join!(net.a.stop(), net.b.stop());
-            for error in [a, b].into_iter().filter_map(Result::err) {
+            for error in net.end().await {
                 eprintln!("stopping a chain: {error}");
             }
         }
         if !keep_files {
             return None;
         }
-        // The chains' homes would go with them.
+        // What the chains have written would go with them.
         std::mem::forget(self.net.take());
         Some(self.dir.keep())
     }

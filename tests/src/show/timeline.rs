@@ -4,17 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use relayer_tests::DevnetError;
-use relayer_tests::devnet::Node;
-use relayer_tests::limits::BATCH_CALLS;
-use relayer_tests::relay::{End, Link};
+use crate::DevnetError;
+use crate::devnet::Node;
+use crate::limits::BATCH_CALLS;
+use crate::relay::{End, Link};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The chain a packet was sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
+pub(super) enum Side {
     A,
     B,
 }
@@ -26,7 +26,7 @@ impl Side {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(super) enum Step {
     Sent,
     Received,
     Acknowledged,
@@ -35,13 +35,13 @@ pub(crate) enum Step {
 
 /// A block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moment {
-    pub(crate) height: u64,
+pub(super) struct Moment {
+    pub(super) height: u64,
     at_ns: i128,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Packet {
+pub(super) struct Packet {
     sent: Option<Moment>,
     received: Option<Moment>,
     acknowledged: Option<Moment>,
@@ -50,21 +50,21 @@ pub(crate) struct Packet {
 
 /// Something that happened to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) source: Side,
-    pub(crate) sequence: u64,
-    pub(crate) step: Step,
-    pub(crate) moment: Moment,
+pub(super) struct Seen {
+    pub(super) source: Side,
+    pub(super) sequence: u64,
+    pub(super) step: Step,
+    pub(super) moment: Moment,
     /// Since the block of its send, if that is known.
-    pub(crate) after_ms: Option<u64>,
+    pub(super) after_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) sent: usize,
-    pub(crate) received: usize,
-    pub(crate) acknowledged: usize,
-    pub(crate) timed_out: usize,
+pub(super) struct Counts {
+    pub(super) sent: usize,
+    pub(super) received: usize,
+    pub(super) acknowledged: usize,
+    pub(super) timed_out: usize,
 }
 
 struct Watched {
@@ -74,14 +74,14 @@ struct Watched {
     next: u64,
 }
 
-pub(crate) struct Timeline {
+pub(super) struct Timeline {
     ends: [Watched; 2],
     packets: BTreeMap<(Side, u64), Packet>,
 }
 
 impl Timeline {
     /// From the chains' newest blocks on.
-    pub(crate) async fn from_now(link: &Link) -> Result<Self, DevnetError> {
+    pub(super) async fn from_now(link: &Link) -> Result<Self, DevnetError> {
         let end = async |side, end: &End| {
             let next = end.node.height().await? + 1;
             Ok::<_, DevnetError>(Watched { side, node: end.node.clone(), channel: end.channel.clone(), next })
@@ -90,7 +90,7 @@ impl Timeline {
     }
 
     /// Reads the blocks that are new on either chain; what happened in them, in the order of time.
-    pub(crate) async fn advance(&mut self) -> Result<Vec<Seen>, DevnetError> {
+    pub(super) async fn advance(&mut self) -> Result<Vec<Seen>, DevnetError> {
         let mut found = Vec::new();
         for end in &mut self.ends {
             let head = end.node.height().await?;
@@ -121,7 +121,7 @@ impl Timeline {
         Seen { source, sequence, step, moment, after_ms }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let count = |field: fn(&Packet) -> Option<Moment>| self.packets.values().filter_map(field).count();
         Counts {
             sent: count(|p| p.sent),
@@ -132,19 +132,19 @@ impl Timeline {
     }
 
     /// From send to receive, of every packet received.
-    pub(crate) fn receive_ms(&self) -> Vec<u64> {
+    pub(super) fn receive_ms(&self) -> Vec<u64> {
         self.packets.values().filter_map(|p| Some(p.sent?.until_ms(p.received?))).collect()
     }
 
     /// From send to acknowledgement, of every packet acknowledged.
-    pub(crate) fn acknowledge_ms(&self) -> Vec<u64> {
+    pub(super) fn acknowledge_ms(&self) -> Vec<u64> {
         self.packets.values().filter_map(|p| Some(p.sent?.until_ms(p.acknowledged?))).collect()
     }
 }
 
 impl Moment {
     /// Two chains' clocks may differ: never negative.
-    pub(crate) fn until_ms(self, later: Self) -> u64 {
+    pub(super) fn until_ms(self, later: Self) -> u64 {
         u64::try_from((later.at_ns - self.at_ns) / 1_000_000).unwrap_or(0)
     }
 }

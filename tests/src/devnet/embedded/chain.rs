@@ -44,8 +44,8 @@ impl EmbeddedChain {
     pub async fn start(spec: EmbeddedSpec) -> Result<Self, DevnetError> {
         let inner = node::Node::start(spec)?;
         let faults = Faults::default();
-        let server = Server::start(Arc::clone(&inner), faults.clone()).await?;
-        let window = Server::start(Arc::clone(&inner), Faults::default()).await?;
+        let server = Server::start(Arc::clone(&inner), faults.clone(), inner.spec().port.unwrap_or(0)).await?;
+        let window = Server::start(Arc::clone(&inner), Faults::default(), 0).await?;
         let node = Node::new(&format!("http://{}", server.address()))?;
         let observer = Node::new(&format!("http://{}", window.address()))?;
         let chain = Self { server, _window: window, inner, faults, node, observer };

@@ -10,6 +10,7 @@
 //!
 //! **Errors.** A block that can't be made, and a panic of the application, stop the chain for good; [`Node::failure`] says why.
 
+#[cfg(test)]
 mod blank;
 mod history;
 mod mempool;
@@ -32,6 +33,7 @@ use self::history::History;
 pub(crate) use self::history::Place;
 use self::mempool::Mempool;
 pub(crate) use self::mempool::Refusal;
+use super::app::App;
 use super::consensus::Consensus;
 use super::{BlockContext, EmbeddedSpec, Executed, QueryAnswer, TxResult};
 use crate::{DevnetError, limits};
@@ -109,8 +111,7 @@ struct State {
 impl Node {
     /// Starts the chain of a description, from its genesis. Needs a tokio runtime.
     pub(crate) fn start(spec: EmbeddedSpec) -> Result<Arc<Self>, DevnetError> {
-        // The application with accounts and IBC takes this one's place as soon as it exists.
-        let application = Box::new(blank::Blank::default());
+        let application = Box::new(App::genesis(&spec));
         Self::start_with(spec, application)
     }
 

@@ -43,9 +43,8 @@ struct Shared {
 
 impl Server {
     /// Serves a node at the port it was described with.
-    pub(super) async fn start(node: Arc<Node>, faults: Faults) -> Result<Self, DevnetError> {
+    pub(super) async fn start(node: Arc<Node>, faults: Faults, port: u16) -> Result<Self, DevnetError> {
         let what = "listening on loopback";
-        let port = node.spec().port.unwrap_or(0);
         let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(DevnetError::io(what))?;
         let address = listener.local_addr().map_err(DevnetError::io(what))?;
         let shared = Arc::new(Shared { node, faults, address });
