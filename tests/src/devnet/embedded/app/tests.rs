@@ -93,8 +93,12 @@ impl Side {
     }
 
     fn sign(&mut self, messages: Vec<Any>) -> Vec<u8> {
+        self.sign_with(messages, GAS)
+    }
+
+    fn sign_with(&mut self, messages: Vec<Any>, gas: u64) -> Vec<u8> {
         self.sequence += 1;
-        self.sign_at(messages, self.sequence - 1, GAS, None)
+        self.sign_at(messages, self.sequence - 1, gas, None)
     }
 
     /// A block with these messages, which must succeed, and an empty one that proves their state.
@@ -356,8 +360,7 @@ fn connected() -> (Side, Side) {
     (a, b)
 }
 
-fn packet(result: &TxResult) -> Packet {
-    let said = events(result, "send_packet")[0];
+fn packet(said: &Event) -> Packet {
     let (revision, height) = value(said, "packet_timeout_height").split_once('-').unwrap();
     Packet {
         sequence: value(said, "packet_sequence").parse().unwrap(),
@@ -384,9 +387,13 @@ fn receive(of: &Side, at: Height, packet: &Packet) -> Any {
     })
 }
 
-fn voucher() -> String {
+fn voucher_hash(denom: &str) -> String {
     use sha2::Digest;
-    format!("ibc/{}", hex::encode_upper(sha2::Sha256::digest("transfer/channel-0/atom")))
+    hex::encode_upper(sha2::Sha256::digest(format!("transfer/channel-0/{denom}")))
+}
+
+fn voucher() -> String {
+    format!("ibc/{}", voucher_hash("atom"))
 }
 
 #[test]
@@ -394,7 +401,7 @@ fn a_transfer_goes_there_is_acknowledged_and_comes_back() {
     let (mut a, mut b) = connected();
     let me = a.signer();
     let message = a.transfer(200, "atom", None);
-    let sent = packet(&a.run(vec![message]));
+    let sent = packet(events(&a.run(vec![message]), "send_packet")[0]);
     assert_eq!(a.balance(&me, "atom"), 300);
 
     let received = relay(&mut b, &mut a, |of, at| vec![receive(of, at, &sent)]);
@@ -421,7 +428,7 @@ fn a_transfer_goes_there_is_acknowledged_and_comes_back() {
     assert_eq!(a.get("commitments/ports/transfer/channels/channel-0/sequences/1"), b"");
 
     let message = b.transfer(150, &voucher(), None);
-    let back = packet(&b.run(vec![message]));
+    let back = packet(events(&b.run(vec![message]), "send_packet")[0]);
     assert!(String::from_utf8_lossy(&back.data).contains("transfer/channel-0/atom"));
     relay(&mut a, &mut b, |of, at| vec![receive(of, at, &back)]);
     assert_eq!((a.balance(&me, "atom"), b.balance(&me, &voucher())), (450, 50));
@@ -433,7 +440,7 @@ fn a_packet_not_received_in_time_is_refunded_and_can_no_longer_be_received() {
     let me = a.signer();
     let timeout = b.height(b.latest() + 2);
     let message = a.transfer(200, "atom", Some(timeout));
-    let sent = packet(&a.run(vec![message]));
+    let sent = packet(events(&a.run(vec![message]), "send_packet")[0]);
     (0..4).for_each(|_| drop(b.block(&[])));
     let late = relayed(&mut b, &mut a, |of, at| vec![receive(of, at, &sent)]);
     let refused = b.block(&[late]).remove(0);
@@ -460,7 +467,7 @@ fn a_packet_not_received_in_time_is_refunded_and_can_no_longer_be_received() {
 fn a_packet_of_another_relayer_is_refused_in_checktx_and_without_effect_in_a_block() {
     let (mut a, mut b) = connected();
     let message = a.transfer(200, "atom", None);
-    let sent = packet(&a.run(vec![message]));
+    let sent = packet(events(&a.run(vec![message]), "send_packet")[0]);
     let first = relayed(&mut b, &mut a, |of, at| vec![receive(of, at, &sent)]);
     assert_eq!(b.app.check(&first).code, 0);
     let at = a.height(a.latest());
@@ -478,7 +485,7 @@ fn a_packet_of_another_relayer_is_refused_in_checktx_and_without_effect_in_a_blo
 fn a_proof_of_a_height_the_client_does_not_have_is_told_from_a_wrong_one() {
     let (mut a, mut b) = connected();
     let message = a.transfer(200, "atom", None);
-    let sent = packet(&a.run(vec![message]));
+    let sent = packet(events(&a.run(vec![message]), "send_packet")[0]);
     a.block(&[]);
     let at = a.height(a.latest());
     let ahead = b.sign(vec![receive(&a, at, &sent)]);
@@ -567,4 +574,23 @@ fn queries_of_heights_and_paths_that_are_not_there_say_so() {
     assert_eq!((unknown.code, unknown.log.as_str()), (6, "unknown query path: unknown request"));
     let answer = a.app.query("store/ibc/key", b"connections/connection-0", 1, true);
     assert_eq!((answer.code, answer.value.len(), answer.proof.len(), answer.height), (0, 0, 2, 1));
+}
+
+#[test]
+fn a_burst_of_a_thousand_packets_in_one_block_is_received_in_batches() {
+    let (mut a, mut b) = connected();
+    let message = a.transfer(1, "stake", None);
+    let txs: Vec<_> = (0..10).map(|_| vec![message.clone(); 100]).map(|all| a.sign_with(all, 20_000_000)).collect();
+    assert!(txs.iter().all(|tx| a.app.check(tx).code == 0));
+    let results = a.block(&txs);
+    let said = results.iter().flat_map(|result| events(result, "send_packet"));
+    let sent: Vec<Packet> = said.map(packet).collect();
+    assert_eq!(sent.len(), 1_000);
+    a.block(&[]);
+    for batch in sent.chunks(50) {
+        let done = relay(&mut b, &mut a, |of, at| batch.iter().map(|packet| receive(of, at, packet)).collect());
+        assert_eq!(events(&done, "write_acknowledgement").len(), batch.len());
+    }
+    let denom = format!("ibc/{}", voucher_hash("stake"));
+    assert_eq!(b.balance(&b.signer(), &denom), 1_000);
 }

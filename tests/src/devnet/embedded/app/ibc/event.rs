@@ -232,7 +232,13 @@ fn module_events(said: ModuleEvent) -> Vec<Event> {
         key => key.to_owned(),
     };
     let attributes = said.attributes.into_iter().filter(|a| a.key != "module");
-    let attributes = attributes.map(|a| (rename(&a.key), a.value)).collect();
+    let mut attributes: Vec<_> = attributes.map(|a| (rename(&a.key), a.value)).collect();
+    let place = |key: &str| attributes.iter().position(|(name, _)| name == key);
+    if let (Some(amount), Some(denom)) = (place("amount"), place("denom"))
+        && amount < denom
+    {
+        attributes.swap(amount, denom);
+    }
     let event = Event { kind: kind.to_owned(), attributes };
     std::iter::once(event).chain(followed.then(|| of_module("transfer"))).collect()
 }
