@@ -224,7 +224,8 @@ impl Leased {
     fn ask(&self, level: &Arc<Level>, least: u64) {
         let members = self.budgets.shared().members();
         if let Some(n) = level.want(members, least) {
-            let least = level.budget.worth_a_call().min(level.budget.block_max(members)).max(least);
+            let least =
+                level.budget.worth_a_call().min(level.budget.block_max(members)).min(LEASE_BLOCK_MAX).max(least);
             if !self.budgets.ask_lease(level.clone(), least, n.max(least)) {
                 level.answered();
             }
