@@ -112,6 +112,7 @@ struct Inner {
     history: VecDeque<Injected>,
     counts: BTreeMap<&'static str, u64>,
     requests: u64,
+    sockets: u64,
 }
 
 /// A token bucket of one second, as a provider counts.
@@ -145,6 +146,7 @@ impl Default for Faults {
             history: VecDeque::new(),
             counts: BTreeMap::new(),
             requests: 0,
+            sockets: 0,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -221,6 +223,12 @@ impl Faults {
         self.inner().requests
     }
 
+    /// Event sockets opened so far: a client that gives up on a silent one opens another.
+    #[must_use]
+    pub fn sockets(&self) -> u64 {
+        self.inner().sockets
+    }
+
     /// The newest that struck, in order.
     #[must_use]
     pub fn history(&self) -> Vec<Injected> {
@@ -238,6 +246,10 @@ impl Faults {
 
     pub(super) fn cuts(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
+    }
+
+    pub(super) fn socket(&self) {
+        self.inner().sockets += 1;
     }
 
     /// Counts a request and says what becomes of it.

@@ -42,6 +42,7 @@ pub(super) fn accept(shared: Arc<Shared>, mut request: Request) -> Response {
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned() else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    shared.faults.socket();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // A client that leaves before the upgrade has nothing to be served.
