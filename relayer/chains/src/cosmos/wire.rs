@@ -283,7 +283,7 @@ fn foreign<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> R
 fn padding_is_at_the_end(json: &str) -> bool {
     let padded = |text: &str| {
         let bare = text.trim_end_matches('=');
-        text.len() % 4 == 0 && text.len() - bare.len() <= 2 && !bare.contains('=')
+        text.len().is_multiple_of(4) && text.len() - bare.len() <= 2 && !bare.contains('=')
     };
     !json.contains('\\') && json.split('"').filter(|text| text.contains('=')).all(padded)
 }
