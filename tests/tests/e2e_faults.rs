@@ -70,7 +70,9 @@ async fn answers_that_are_refused_late_cut_or_garbage_delay_packets_and_lose_non
         faults.set(fault);
         send(&line, &link).await;
         packets += LOAD;
-        until(fault.name(), WAIT, async || Ok((faults.injected(fault.name()) >= struck + 3).then_some(()))).await.unwrap();
+        until(fault.name(), WAIT, async || Ok((faults.injected(fault.name()) >= struck + 3).then_some(())))
+            .await
+            .unwrap();
         if !labels.is_empty() {
             let more = until(fault.name(), WAIT, async || {
                 Ok((counted(&line, name, line.net.b.id(), &labels).await > before).then_some(()))
