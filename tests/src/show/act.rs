@@ -22,8 +22,9 @@ use crate::relay::{End, Link, Relayer, channels};
 const LINE_EACH: usize = 20;
 /// Between two looks at the chains; cheap ones, on the processors the relayer needs.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Transactions in which packets are sent while nodes misbehave: one each block.
+/// Transactions in which packets are sent while nodes misbehave, and the pause between two: as long as all faults take.
 const WAVES: usize = 20;
+const WAVE_EVERY: Duration = Duration::from_secs(1);
 /// A transfer does not time out before the run does.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -155,6 +156,9 @@ impl<N: Set> Act<'_, N> {
             let wave = if self.options.faults { packets.div_ceil(WAVES) } else { packets };
             for (to_b, to_a) in to_b.chunks(wave).zip(to_a.chunks(wave)) {
                 tokio::try_join!(alice.burst(to_b), bob.burst(to_a))?;
+                if self.options.faults {
+                    tokio::time::sleep(WAVE_EVERY).await;
+                }
             }
             sent.set(true);
             Ok::<_, Failure>(())

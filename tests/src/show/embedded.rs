@@ -9,22 +9,24 @@ use crate::devnet::embedded::{EmbeddedChain, EmbeddedNet, Fault};
 use crate::devnet::{Node, Process};
 
 /// A fault lasts so long, and then there is none for as long.
-const EACH: Duration = Duration::from_millis(1_200);
+const EACH: Duration = Duration::from_millis(800);
 
 /// One way in which a node misbehaves.
 #[derive(Clone, Copy)]
 enum Trouble {
     Fault(Fault, &'static str),
-    Lost,
     Halted,
 }
 
 const TROUBLES: [Trouble; 13] = [
-    Trouble::Fault(Fault::TooManyRequests { permille: 500, retry_after_s: None }, "answers every second request with 429"),
+    Trouble::Fault(
+        Fault::TooManyRequests { permille: 500, retry_after_s: None },
+        "answers every second request with 429",
+    ),
     Trouble::Fault(Fault::ForgedProof, "gives forged proofs"),
     Trouble::Fault(Fault::StalledWebSocket, "keeps its WebSocket open and says nothing"),
     Trouble::Fault(Fault::ForgedHeader, "gives headers that its validators did not sign"),
-    Trouble::Lost,
+    Trouble::Fault(Fault::LostTransactions, "takes transactions and loses them"),
     Trouble::Fault(Fault::Slow(Duration::from_millis(400)), "answers 400 ms late"),
     Trouble::Fault(Fault::ForgedEvents, "tells of packets that were not sent"),
     Trouble::Fault(Fault::WrongHeight(3), "says that it is 3 blocks ahead"),
@@ -42,10 +44,6 @@ impl Trouble {
                 chain.faults().set(fault);
                 does
             }
-            Self::Lost => {
-                chain.drop_transactions(1);
-                "takes a transaction and loses it"
-            }
             Self::Halted => {
                 chain.halt();
                 "makes no blocks"
@@ -57,7 +55,6 @@ impl Trouble {
     fn end(self, chain: &EmbeddedChain) {
         match self {
             Self::Fault(fault, _) => chain.faults().lift(fault),
-            Self::Lost => chain.drop_transactions(0),
             Self::Halted => chain.resume(),
         }
     }

@@ -96,9 +96,8 @@ impl Report {
     pub(super) fn summary(&self) -> String {
         let ms = |value: Option<u64>| value.map_or("-".to_owned(), |v| format!("{v} ms"));
         let about = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.0} ms"));
-        let stage = |s: &StageLatency| {
-            format!("    {:<22} p50 {:>8}   p95 {:>8}\n", s.stage, about(s.p50_ms), about(s.p95_ms))
-        };
+        let stage =
+            |s: &StageLatency| format!("    {:<22} p50 {:>8}   p95 {:>8}\n", s.stage, about(s.p50_ms), about(s.p95_ms));
         let stages: String = self.stages.iter().map(stage).collect();
         let refused = match self.refused {
             0 => String::new(),

@@ -163,13 +163,22 @@ impl Node {
 
     /// Checks a transaction and keeps it for a block; its hash either way.
     pub(crate) fn broadcast(&self, tx: Vec<u8>) -> ([u8; 32], Result<TxResult, Refusal>) {
+        self.take(tx, true)
+    }
+
+    /// Answers as [`broadcast`](Self::broadcast) does and forgets the transaction.
+    pub(crate) fn lose(&self, tx: Vec<u8>) -> ([u8; 32], Result<TxResult, Refusal>) {
+        self.take(tx, false)
+    }
+
+    fn take(&self, tx: Vec<u8>, keep: bool) -> ([u8; 32], Result<TxResult, Refusal>) {
         let hash = Sha256::digest(&tx).into();
         let mut application = write(&self.state.application);
         if let Err(refusal) = lock(&self.state.mempool).admits(&hash, tx.len()) {
             return (hash, Err(refusal));
         }
         let result = application.check(&tx);
-        if result.code == 0 {
+        if result.code == 0 && keep {
             lock(&self.state.mempool).push(hash, tx, result.gas_wanted);
         }
         (hash, Ok(result))

@@ -39,6 +39,8 @@ pub enum Fault {
     WrongHeight(i64),
     /// The node says it is catching up.
     CatchingUp,
+    /// Transactions are taken and lost: CheckTx lets them pass, and no block will have them.
+    LostTransactions,
     /// So many of 1,000 requests get status 429.
     TooManyRequests {
         /// The share.
@@ -71,6 +73,7 @@ impl Fault {
             Self::ForgedEvents => "forged_events",
             Self::WrongHeight(_) => "wrong_height",
             Self::CatchingUp => "catching_up",
+            Self::LostTransactions => "lost_transactions",
             Self::TooManyRequests { .. } => "too_many_requests",
             Self::Slow(_) => "slow",
             Self::StalledHttp => "stalled_http",
@@ -268,6 +271,11 @@ impl Faults {
             matches!(fault, ForgedHeader | ForgedAppHash | ForgedProof | ForgedEvents | WrongHeight(_) | CatchingUp)
         };
         self.inner().active.iter().filter(lie).copied().collect()
+    }
+
+    /// Whether transactions are lost.
+    pub(super) fn loses(&self) -> bool {
+        self.inner().active.contains(&Fault::LostTransactions)
     }
 
     /// Remembers that a fault struck.

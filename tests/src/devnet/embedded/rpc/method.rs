@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Shared, render, search};
+use super::{Fault, Shared, render, search};
 use crate::devnet::embedded::node::{Block, Node};
 
 /// JSON-RPC's error.
@@ -76,7 +76,13 @@ pub(super) fn call(shared: &Shared, method: &str, params: &Value) -> Result<Valu
         "tx" => tx(node, params),
         "tx_search" => search::txs(node, params),
         "block_search" => search::blocks(node, params),
-        "broadcast_tx_sync" | "broadcast_tx_async" => broadcast(node, params),
+        "broadcast_tx_sync" | "broadcast_tx_async" => {
+            let lost = shared.faults.loses();
+            if lost {
+                shared.faults.note(Fault::LostTransactions.name(), method);
+            }
+            broadcast(node, params, lost)
+        }
         "broadcast_evidence" => {
             let hash = Sha256::digest(params["evidence"].to_string());
             Ok(json!({ "hash": hex::encode_upper(hash) }))
@@ -232,13 +238,14 @@ fn tx(node: &Node, params: &Value) -> Result<Value, Failure> {
     render::tx(&block, index).ok_or_else(missing)
 }
 
-fn broadcast(node: &Node, params: &Value) -> Result<Value, Failure> {
+fn broadcast(node: &Node, params: &Value, lost: bool) -> Result<Value, Failure> {
     let text = params["tx"].as_str().unwrap_or_default();
     let bytes = match text.strip_prefix("0x") {
         Some(digits) => hex::decode(digits).ok(),
         None => BASE64.decode(text).ok(),
     };
-    let (hash, result) = node.broadcast(bytes.ok_or_else(|| Failure::invalid("tx"))?);
+    let bytes = bytes.ok_or_else(|| Failure::invalid("tx"))?;
+    let (hash, result) = if lost { node.lose(bytes) } else { node.broadcast(bytes) };
     let result = result.map_err(Failure::internal)?;
     Ok(json!({
         "code": result.code,
