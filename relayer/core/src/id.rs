@@ -261,7 +261,9 @@ mod tests {
 
     #[test]
     fn revision_is_the_number_after_the_last_dash() {
-        for (id, revision) in [("cosmoshub-4", 4), ("sim-a-1", 1), ("plain", 0), ("x-04", 0), ("x-y", 0), ("x-+40", 0), ("x--4", 0)] {
+        for (id, revision) in
+            [("cosmoshub-4", 4), ("sim-a-1", 1), ("plain", 0), ("x-04", 0), ("x-y", 0), ("x-+40", 0), ("x--4", 0)]
+        {
             assert_eq!(ChainId::new(id).unwrap().revision(), revision, "{id}");
         }
     }
