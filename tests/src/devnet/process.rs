@@ -145,18 +145,18 @@ impl Process {
 }
 
 fn cpu_time_of(process: &str) -> Result<Duration, DevnetError> {
-        /// Linux counts in 1/100 s for every program, whatever the kernel's own tick.
-        const TICK_MS: u64 = 10;
-        let file = format!("/proc/{process}/stat");
-        let text = std::fs::read_to_string(&file).map_err(DevnetError::io(file.clone()))?;
-        // The name in parentheses may hold spaces; user and system time are the 12th and 13th fields after it.
-        let mut fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11);
-        let mut tick = || fields.next().and_then(|f| f.parse::<u64>().ok());
-        match (tick(), tick()) {
-            (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * TICK_MS)),
-            _ => Err(DevnetError::decode(file, "no processor times")),
-        }
+    /// Linux counts in 1/100 s for every program, whatever the kernel's own tick.
+    const TICK_MS: u64 = 10;
+    let file = format!("/proc/{process}/stat");
+    let text = std::fs::read_to_string(&file).map_err(DevnetError::io(file.clone()))?;
+    // The name in parentheses may hold spaces; user and system time are the 12th and 13th fields after it.
+    let mut fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11);
+    let mut tick = || fields.next().and_then(|f| f.parse::<u64>().ok());
+    match (tick(), tick()) {
+        (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * TICK_MS)),
+        _ => Err(DevnetError::decode(file, "no processor times")),
     }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {

@@ -154,7 +154,10 @@ mod tests {
         };
         let metrics = Metrics { text: series("a", [2, 4, 4]) + &series("b", [0, 0, 3]) };
         let of = |stage, share| metrics.quantile("ms", &[("stage", stage)], share);
-        assert_eq!([of("a", 0.25), of("a", 0.5), of("a", 0.75), of("a", 1.0)].map(Option::unwrap), [5.0, 10.0, 15.0, 20.0]);
+        assert_eq!(
+            [of("a", 0.25), of("a", 0.5), of("a", 0.75), of("a", 1.0)].map(Option::unwrap),
+            [5.0, 10.0, 15.0, 20.0]
+        );
         assert_eq!((of("b", 0.5), of("c", 0.5), metrics.quantile("none", &[], 0.5)), (Some(20.0), None, None));
     }
 }

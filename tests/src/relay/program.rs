@@ -55,11 +55,7 @@ impl Relayer {
     ///
     /// # Errors
     /// As [`Admin::new`].
-    pub fn of(
-        binary: PathBuf,
-        config: RelayerConfig,
-        environment: Vec<(String, String)>,
-    ) -> Result<Self, DevnetError> {
+    pub fn of(binary: PathBuf, config: RelayerConfig, environment: Vec<(String, String)>) -> Result<Self, DevnetError> {
         let log = config.file.with_extension("log");
         let admin = Admin::new(&config.admin)?;
         Ok(Self { binary, config, admin, environment, log, process: None })
