@@ -233,7 +233,12 @@ pub trait Chain: Send + Sync {
     /// The time of a consensus state that stems from this chain.
     fn consensus_time(&self, consensus_state: &Any) -> Result<Timestamp, ChainError>;
     /// Compares a header that somebody submitted to a client of ours with the chain's own block: `Some` = proven misbehaviour, ready to submit.
-    async fn check_header(&self, client_state: &Any, header: &Any) -> Result<Option<Any>, ChainError>;
+    async fn check_header(
+        &self,
+        client: &ClientId,
+        client_state: &Any,
+        header: &Any,
+    ) -> Result<Option<Any>, ChainError>;
     /// The node that answered this lied: it is not asked for a while.
     fn quarantine(&self, endpoint: &str, reason: &'static str);
 

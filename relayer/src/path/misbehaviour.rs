@@ -43,9 +43,10 @@ impl Path {
         let tracked = self.chain(side.other());
         let Some(state) = self.clients[side.index()].state() else { return };
         // A header above our head is either early news or a forward lunatic: the chain itself will tell.
+        let client = self.spec.ends[side.index()].client.clone();
         let mut heads = self.follower(side.other()).heads();
         let answer = loop {
-            match tracked.check_header(&state, &header).await {
+            match tracked.check_header(&client, &state, &header).await {
                 Err(ChainError { kind: ChainErrorKind::NotYet(height), .. }) => {
                     let there = heads.wait_for(|h| h.is_some_and(|h| h.height >= height));
                     if timeout(limits::COMPARE_WAIT, there).await.is_err() {
@@ -60,7 +61,6 @@ impl Path {
         match answer {
             Ok(None) => {}
             Ok(Some(misbehaviour)) => {
-                let client = self.spec.ends[side.index()].client.clone();
                 tracing::error!(path = %self.spec.name, chain = %self.chain(side).id(), %client, "MISBEHAVIOUR: the client was given a header that is not chain {}'s; submitting the proof", tracked.id());
                 self.shared.metrics.verification_failed(tracked.id().as_str(), "misbehaviour");
                 let (reply, told) = oneshot::channel();

@@ -14,7 +14,7 @@ use light_clients::{Reason, Verdict};
 use prost::{Message, Name};
 use relayer_core::chain::{ClientInfo, ClientUpdate, NewClient, UpdateHeader};
 use relayer_core::error::{ChainError, ChainErrorKind};
-use relayer_core::id::{ChainId, Height, Timestamp};
+use relayer_core::id::{ChainId, ClientId, Height, Timestamp};
 use tendermint_light_client::verifier::types::LightBlock;
 
 use super::header::{consensus_state, ics07_header};
@@ -154,6 +154,7 @@ pub(crate) async fn check_header(
     node: &Node,
     heads: &Heads,
     light: &Light,
+    id: &ClientId,
     client_state: &Any,
     submitted: &Any,
 ) -> Result<Option<Any>, ChainError> {
@@ -190,7 +191,7 @@ pub(crate) async fn check_header(
     let trusted_height = ibc_relayer_types::Height::new(trusted.revision, trusted.number)
         .map_err(|error| node.error(ChainErrorKind::Malformed, error.to_string()))?;
     let ours = ics07_header(&own, trusted_height, &base.next_validators);
-    let evidence = evidence(submitted, &ours).ok_or_else(|| node.error(ChainErrorKind::Malformed, "header"))?;
+    let evidence = evidence(id, submitted, &ours).ok_or_else(|| node.error(ChainErrorKind::Malformed, "header"))?;
     let verdict = {
         let evidence = evidence.clone();
         light.compute(move || judge(&client, &base, &header, &ours, &evidence)).await?
@@ -211,12 +212,13 @@ pub(crate) async fn check_header(
     }
 }
 
-/// Both headers as an ICS-07 misbehaviour, the higher one first.
-fn evidence(submitted: &Any, ours: &Any) -> Option<Any> {
+/// Both headers as an ICS-07 misbehaviour, the higher one first. ibc-go ignores the client's id in it, ibc-rs wants it.
+fn evidence(client: &ClientId, submitted: &Any, ours: &Any) -> Option<Any> {
     let submitted = RawHeader::decode(submitted.value.as_slice()).ok()?;
     let ours = RawHeader::decode(ours.value.as_slice()).ok()?;
     #[allow(deprecated)]
-    let misbehaviour = RawMisbehaviour { client_id: String::new(), header_1: Some(submitted), header_2: Some(ours) };
+    let misbehaviour =
+        RawMisbehaviour { client_id: client.to_string(), header_1: Some(submitted), header_2: Some(ours) };
     Some(Any { type_url: RawMisbehaviour::type_url(), value: misbehaviour.encode_to_vec() })
 }
 

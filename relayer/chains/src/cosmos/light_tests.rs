@@ -318,26 +318,27 @@ async fn a_conflicting_header_becomes_evidence_and_an_honest_one_does_not() {
     let blocks = made_chain();
     let (chain, _) = chain_of(blocks.clone(), 1).await;
     let client = chain.new_client().await.unwrap().client_state;
+    let id = relayer_core::id::ClientId::new("07-tendermint-5").unwrap();
     let submit = |block: &LightBlock, trusted: u64| {
         let height = ibc_relayer_types::Height::new(1, trusted).unwrap();
         ics07_header(block, height, &blocks[&trusted].next_validators)
     };
-    assert_eq!(chain.check_header(&client, &submit(&blocks[&11], 8)).await.unwrap(), None);
+    assert_eq!(chain.check_header(&id, &client, &submit(&blocks[&11], 8)).await.unwrap(), None);
 
     let fork = block(11, 66, &keys(11), &keys(12), None, time_of(11));
-    let evidence = chain.check_header(&client, &submit(&fork, 8)).await.unwrap().expect("no evidence");
+    let evidence = chain.check_header(&id, &client, &submit(&fork, 8)).await.unwrap().expect("no evidence");
     let base = consensus_state(&blocks[&8]).unwrap().encode();
     let verdict = TendermintClient.misbehaviour(&client, &base, &base, &evidence, super::verify::now());
     assert!(verdict.is_trusted(), "{verdict:?}");
 
     // Time must rise with the height: a header above the head that is older than ours is a conflict, a later one is not yet judged.
     let early = block(TOP + 5, 1, &keys(TOP - 1), &keys(TOP), None, time_of(TOP - 1));
-    assert!(chain.check_header(&client, &submit(&early, TOP - 2)).await.unwrap().is_some());
+    assert!(chain.check_header(&id, &client, &submit(&early, TOP - 2)).await.unwrap().is_some());
     let later = block(TOP + 5, 1, &keys(TOP - 1), &keys(TOP), None, time_of(TOP + 5));
-    assert_eq!(label(chain.check_header(&client, &submit(&later, TOP - 2)).await), "not_yet");
+    assert_eq!(label(chain.check_header(&id, &client, &submit(&later, TOP - 2)).await), "not_yet");
     let strangers: Vec<_> = (1_000..1_004).map(key).collect();
     let stranger = block(11, 66, &strangers, &strangers, None, time_of(11));
-    assert_eq!(chain.check_header(&client, &submit(&stranger, 8)).await.unwrap(), None);
+    assert_eq!(chain.check_header(&id, &client, &submit(&stranger, 8)).await.unwrap(), None);
 }
 
 #[tokio::test]

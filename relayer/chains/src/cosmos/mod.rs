@@ -46,7 +46,7 @@ use relayer_core::chain::{
 };
 use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::{BlockFacts, Head, TxReport};
-use relayer_core::id::{AccountSequence, ChainId, Height, Sequence, Timestamp, TxHash};
+use relayer_core::id::{AccountSequence, ChainId, ClientId, Height, Sequence, Timestamp, TxHash};
 
 pub use config::{CosmosConfig, Cpu, Job, Trust};
 pub use query::NodeStatus;
@@ -248,8 +248,13 @@ impl Chain for CosmosChain {
         client::consensus_time(&self.node, consensus_state)
     }
 
-    async fn check_header(&self, client_state: &Any, header: &Any) -> Result<Option<Any>, ChainError> {
-        client::check_header(&self.node, &self.heads, &self.light, client_state, header).await
+    async fn check_header(
+        &self,
+        client: &ClientId,
+        client_state: &Any,
+        header: &Any,
+    ) -> Result<Option<Any>, ChainError> {
+        client::check_header(&self.node, &self.heads, &self.light, client, client_state, header).await
     }
 
     fn quarantine(&self, endpoint: &str, reason: &'static str) {

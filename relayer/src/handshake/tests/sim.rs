@@ -19,7 +19,7 @@ use relayer_core::chain::{
 use relayer_core::error::{ChainError, ChainErrorKind, Detail, TxFailure};
 use relayer_core::fact::{BlockFacts, Head, TxReport};
 use relayer_core::handshake::Pair;
-use relayer_core::id::{AccountSequence, ChainId, Gas, Height, Sequence, Timestamp, TxHash};
+use relayer_core::id::{AccountSequence, ChainId, ClientId, Gas, Height, Sequence, Timestamp, TxHash};
 use relayer_core::message::Message;
 use relayer_core::packet::{At, Side};
 
@@ -341,7 +341,7 @@ impl Chain for SimChain {
         let sim = self.now();
         Ok(sim.ledgers.at(self.side).blocks[read(consensus_state) as usize - 1].at.time)
     }
-    async fn check_header(&self, _: &Any, _: &Any) -> Result<Option<Any>, ChainError> {
+    async fn check_header(&self, _: &ClientId, _: &Any, _: &Any) -> Result<Option<Any>, ChainError> {
         Ok(None)
     }
     fn quarantine(&self, endpoint: &str, _: &'static str) {

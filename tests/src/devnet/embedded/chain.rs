@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use ibc_proto::google::protobuf::Any;
+use ibc_proto::ibc::core::client::v1::Height;
+use ibc_proto::ibc::lightclients::tendermint::v1::Header;
+
 use super::node;
 use super::rpc::{Faults, Server};
 use super::{EmbeddedSpec, Fault};
+use crate::devnet::tx::any;
 use crate::devnet::{Node, TestChain, User, Wallet};
 use crate::{DevnetError, limits};
 
@@ -168,6 +173,21 @@ impl EmbeddedChain {
             log: String::new(),
         };
         self.inner.change_powers(powers).map_err(refused)
+    }
+
+    /// A header of a block that this chain never had, at the height of one that it has, signed by its validators (ICS-07): what a client that
+    /// trusts `trusted` would believe. `None` if there are no such blocks.
+    #[must_use]
+    pub fn equivocate(&self, height: u64, trusted: u64) -> Option<Any> {
+        let (signed, validators) = self.inner.equivocate(height, [7; 32])?;
+        let trusted_validators = self.inner.block(trusted.checked_add(1)?)?.validators.clone();
+        let header = Header {
+            signed_header: Some(signed.into()),
+            validator_set: Some(validators.into()),
+            trusted_height: Some(Height { revision_number: self.revision(), revision_height: trusted }),
+            trusted_validators: Some(trusted_validators.into()),
+        };
+        Some(any("/ibc.lightclients.tendermint.v1.Header", &header))
     }
 
     /// Why the chain stopped by itself.

@@ -70,6 +70,7 @@ impl Block {
     }
 
     /// Header and commit.
+    #[cfg(test)]
     pub(crate) fn signed_header(&self) -> Result<SignedHeader, Error> {
         SignedHeader::new(self.header.clone(), self.commit.clone())
     }
@@ -230,11 +231,12 @@ impl Node {
         lock(&self.state.consensus).change_powers(powers)
     }
 
-    /// A second header of a height, with another application hash, signed by all its validators: misbehaviour (ICS-02).
-    pub(crate) fn equivocate(&self, height: u64, app_hash: [u8; 32]) -> Option<SignedHeader> {
+    /// A second block of a height, with another application hash, signed by all its validators: equivocation. With it, the validators.
+    pub(crate) fn equivocate(&self, height: u64, app_hash: [u8; 32]) -> Option<(SignedHeader, Set)> {
         let block = self.block(height)?;
         let header = Header { app_hash: AppHash::try_from(app_hash.to_vec()).ok()?, ..block.header.clone() };
-        lock(&self.state.consensus).sign(header, &block.validators).ok()
+        let signed = lock(&self.state.consensus).sign(header, &block.validators).ok()?;
+        Some((signed, block.validators.clone()))
     }
 
     /// Why the chain stopped by itself.
