@@ -1,21 +1,35 @@
 //! The limiter's own figures: a full decision, permit and refusal, real and cached clock, one thread and two, beside `governor`.
 //!
-//! `cargo bench -p limiter --bench decide` for criterion's report; the last lines are the figures as JSON, one each.
+//! `cargo bench -p limiter --bench decide`: criterion's report, then the figures, one JSON line each. Of each figure the least disturbed of
+//! [`BATCHES`] equal batches counts, timed alike for all of them: what else the machine does only adds. Two threads start each batch
+//! together, and of a batch the slower one counts.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::hint::black_box;
+use std::hint::{black_box, spin_loop};
 use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use criterion::Criterion;
-use limiter::gate::{ChainGate, Gate};
+use criterion::{BatchSize, Criterion};
+use limiter::gate::{ChainGate, Gate, Pass};
 use limiter::{CachedClock, Clock};
 use limiter_core::Time;
 use limiter_core::breaker::Settings as BreakerSettings;
 use limiter_core::cell::Speed;
 use limiter_core::decide::{Ask, Chain, End, EndpointRule, LevelRule, RuleId};
 use limiter_core::weight::Base;
+
+const BATCHES: usize = 20_000;
+/// Calls of a batch: a few microseconds, between two interruptions; its two clock reads are a hundredth of it.
+const CALLS: usize = 64;
+const PERMITS: u64 = 1_000_000_000;
+const REFUSALS: u64 = 0;
+
+fn gate() -> Gate {
+    Gate::new(RuleId(9), Base { calls: 1_000_000_000, period: Duration::from_secs(1), burst: 1_000_000 }, 4)
+}
 
 /// The five levels, one breaker, a cap on calls in flight, counters.
 fn chain(gate: &mut Gate, method_per_second: u64) -> (ChainGate, Ask) {
@@ -36,130 +50,140 @@ fn chain(gate: &mut Gate, method_per_second: u64) -> (ChainGate, Ask) {
     (gate.chain(chain), Ask { path, endpoint, cost: 1, hot: None })
 }
 
-fn gate() -> Gate {
-    Gate::new(RuleId(9), Base { calls: 1_000_000_000, period: Duration::from_secs(1), burst: 1_000_000 }, 4)
-}
-
-const PERMITS: u64 = 1_000_000_000;
-const REFUSALS: u64 = 0;
-
-/// Best of several runs, ns a call: what else the machine does only adds.
-fn best(mut call: impl FnMut()) -> f64 {
-    const CALLS: u32 = 200_000;
-    let run = |call: &mut dyn FnMut()| {
-        let start = Instant::now();
-        (0..CALLS).for_each(|_| call());
-        start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
-    };
-    (0..25).map(|_| run(&mut call)).fold(f64::MAX, f64::min)
-}
-
-/// As in a relayer, permits and ends alternate; only the decision is timed, by taking the ends' own time away.
-fn decisions(chain: &ChainGate, ask: &Ask, now: impl Fn() -> Time) -> f64 {
-    let start = now();
-    let mut held = Vec::with_capacity(32);
+/// ns a call in the least disturbed batch. `after` clears up and is not timed.
+fn least<S>(mut state: S, mut call: impl FnMut(&mut S), mut after: impl FnMut(&mut S)) -> f64 {
     let mut fastest = f64::MAX;
-    for _ in 0..40_000 {
+    for _ in 0..BATCHES {
         let began = Instant::now();
-        for _ in 0..32 {
-            if let Ok(pass) = chain.decide(now(), black_box(ask)) {
-                held.push(pass);
-            }
+        for _ in 0..CALLS {
+            call(&mut state);
         }
-        fastest = fastest.min(began.elapsed().as_secs_f64() * 1e9 / 32.0);
-        for mut pass in held.drain(..) {
-            pass.sent();
-            pass.finish(start, End::Answered(Duration::from_millis(1)));
-        }
+        fastest = fastest.min(began.elapsed().as_secs_f64());
+        after(&mut state);
     }
-    fastest
+    fastest * 1e9 / CALLS as f64
+}
+
+fn least_of(mut call: impl FnMut()) -> f64 {
+    least((), |()| call(), |()| {})
+}
+
+/// The decision alone, as many at a time as may be in flight; their ends are not timed.
+fn decisions<'a>(chain: &'a ChainGate, ask: &Ask, now: impl Fn() -> Time, refresh: impl Fn()) -> f64 {
+    let decide = |held: &mut Vec<Pass<'a>>| {
+        if let Ok(pass) = chain.decide(now(), black_box(ask)) {
+            held.push(pass);
+        }
+    };
+    least(Vec::with_capacity(CALLS), decide, |held| {
+        assert_eq!(held.len(), CALLS);
+        end(held, now());
+        refresh();
+    })
+}
+
+fn end(held: &mut Vec<Pass<'_>>, now: Time) {
+    for mut pass in held.drain(..) {
+        pass.sent();
+        pass.finish(now, End::Answered(Duration::from_millis(1)));
+    }
+}
+
+/// ns a call of `n` threads that work at once, each on what is its own.
+fn together<T: Sync>(own: &[T], call: impl Fn(&T) + Sync) -> f64 {
+    let (arrived, n) = (AtomicUsize::new(0), own.len());
+    let each = |own: &T| {
+        let mut took = Vec::with_capacity(BATCHES);
+        for batch in 1..=BATCHES {
+            arrived.fetch_add(1, Ordering::AcqRel);
+            let mut spins = 0u32;
+            while arrived.load(Ordering::Acquire) < batch * n {
+                spins += 1;
+                if spins.is_multiple_of(10_000) { std::thread::yield_now() } else { spin_loop() }
+            }
+            let began = Instant::now();
+            for _ in 0..CALLS * 4 {
+                call(own);
+            }
+            took.push(began.elapsed().as_secs_f64());
+        }
+        took
+    };
+    let runs: Vec<Vec<f64>> = std::thread::scope(|scope| {
+        let runs: Vec<_> = own.iter().map(|own| scope.spawn(|| each(own))).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    let slowest = |batch: usize| runs.iter().map(|run| run[batch]).fold(0.0, f64::max);
+    (0..BATCHES).map(slowest).fold(f64::MAX, f64::min) * 1e9 / (CALLS * 4) as f64
+}
+
+/// Decision and end.
+fn whole((chain, ask): &(ChainGate, Ask), now: Time) {
+    if let Ok(mut pass) = chain.decide(now, black_box(ask)) {
+        pass.sent();
+        pass.finish(now, End::Answered(Duration::from_millis(1)));
+    }
 }
 
 fn figure(name: &str, value: f64, unit: &str, goal: Option<f64>) {
     let met = goal.map_or("null".into(), |goal| (value <= goal).to_string());
-    let goal = goal.map_or("null".into(), |goal| goal.to_string());
-    println!(r#"{{"figure":"{name}","value":{value:.2},"unit":"{unit}","goal":{goal},"met":{met}}}"#);
-}
-
-/// Decision and end, on as many threads as chains, ns a call of one thread.
-fn threads(n: usize) -> f64 {
-    let mut gate = gate();
-    let chains: Vec<_> = (0..n).map(|_| Box::new(chain(&mut gate, PERMITS))).collect();
-    let clock = Clock::start();
-    let each = |chain: &ChainGate, ask: &Ask| {
-        best(|| {
-            if let Ok(pass) = chain.decide(clock.now(), black_box(ask)) {
-                pass.finish(Time::ZERO, End::Lost);
-            }
-        })
-    };
-    std::thread::scope(|scope| {
-        let runs: Vec<_> = chains.iter().map(|pair| scope.spawn(|| each(&pair.0, &pair.1))).collect();
-        runs.into_iter().map(|run| run.join().unwrap()).fold(0.0, f64::max)
-    })
+    let goal = goal.map_or("null".into(), |goal| format!("\"<= {goal}\""));
+    println!(r#"{{"figure":"limiter_{name}","value":{value:.2},"unit":"{unit}","goal":{goal},"met":{met}}}"#);
 }
 
 fn main() {
     let (clock, cached) = (Clock::start(), CachedClock::start());
-    let (permit, ask) = chain(&mut gate(), PERMITS);
-    let (refuse, no) = chain(&mut gate(), REFUSALS);
+    let (mut one, mut other) = (gate(), gate());
+    let permit = chain(&mut one, PERMITS);
+    let (refuse, no) = chain(&mut other, REFUSALS);
     let quota = governor::Quota::per_second(NonZeroU32::new(1_000_000_000).unwrap());
     let governor = governor::RateLimiter::direct(quota);
 
     let mut criterion = Criterion::default().without_plots().configure_from_args();
-    criterion.bench_function("decision and end, real clock", |b| {
-        b.iter(|| permit.decide(clock.now(), black_box(&ask)).map(|pass| pass.finish(Time::ZERO, End::Lost)));
+    criterion.bench_function("decision and end, real clock", |b| b.iter(|| whole(&permit, clock.now())));
+    criterion.bench_function("64 decisions and ends, cached clock", |b| {
+        // As its owner does each millisecond: a clock that stands still lets a burst pass and no more.
+        b.iter_batched(
+            || cached.refresh(),
+            |()| (0..CALLS).for_each(|_| whole(&permit, cached.now())),
+            BatchSize::SmallInput,
+        );
     });
     criterion.bench_function("refusal, real clock", |b| b.iter(|| refuse.decide(clock.now(), black_box(&no)).is_err()));
     criterion.bench_function("governor, one bucket", |b| b.iter(|| black_box(&governor).check().is_ok()));
     criterion.bench_function("clock read", |b| b.iter(|| clock.now()));
 
-    let read_real = || clock.now();
-    let read_cached = || black_box(&cached).now();
     cached.refresh();
-    let real = decisions(&permit, &ask, read_real);
-    figure("full decision, real clock", real, "ns", Some(60.0));
-    // The cached clock stands still here, as it does for a millisecond at a time: a chain with its whole burst for it.
-    let mut fast = f64::MAX;
-    for _ in 0..5 {
-        let (chain, ask) = chain(&mut gate(), PERMITS);
-        fast = fast.min(decisions_few(&chain, &ask, read_cached));
-    }
-    figure("full decision, cached clock", fast, "ns", Some(35.0));
-    let refusal = best(|| {
+    let clock_read = least_of(|| _ = black_box(clock.now()));
+    let lock = Mutex::new(0u64);
+    let locked = least_of(|| *black_box(&lock).lock().unwrap() += 1);
+    let real = decisions(&permit.0, &permit.1, || clock.now(), || {});
+    let (copy, ask) = chain(&mut gate(), PERMITS);
+    let fast = decisions(&copy, &ask, || black_box(&cached).now(), || cached.refresh());
+    let refusal = least_of(|| {
         black_box(refuse.decide(clock.now(), black_box(&no)).is_err());
     });
-    figure("refusal, real clock", refusal, "ns", None);
-    figure("refusal / permit", refusal / real, "", Some(1.5));
-    figure("decision and end, real clock", threads(1), "ns", None);
-    let (one, two) = (threads(1), threads(2));
-    figure("two threads on different chains / one", two / one, "", Some(1.2));
-    let one_bucket = best(|| {
+    let pair = least_of(|| whole(&permit, clock.now()));
+    let bucket = least_of(|| {
         black_box(black_box(&governor).check().is_ok());
     });
-    figure("governor, one bucket", one_bucket, "ns", None);
-    let clock_read = best(|| {
-        black_box(clock.now());
-    });
-    figure("clock read", clock_read, "ns", None);
-}
+    figure("decision_real_clock", real, "ns", Some(60.0));
+    figure("decision_cached_clock", fast, "ns", Some(35.0));
+    figure("refusal_real_clock", refusal, "ns", None);
+    figure("refusal_to_permit", refusal / real, "times", Some(1.5));
+    figure("decision_and_end", pair, "ns", None);
 
-/// As `decisions`, within the burst of a clock that stands still.
-fn decisions_few(chain: &ChainGate, ask: &Ask, now: impl Fn() -> Time) -> f64 {
-    let mut held = Vec::with_capacity(32);
-    let mut fastest = f64::MAX;
-    for _ in 0..5_000 {
-        let began = Instant::now();
-        for _ in 0..32 {
-            if let Ok(pass) = chain.decide(now(), black_box(ask)) {
-                held.push(pass);
-            }
-        }
-        fastest = fastest.min(began.elapsed().as_secs_f64() * 1e9 / 32.0);
-        for mut pass in held.drain(..) {
-            pass.sent();
-            pass.finish(now(), End::Answered(Duration::from_millis(1)));
-        }
-    }
-    fastest
+    let mut shared = gate();
+    let two = [chain(&mut shared, PERMITS), chain(&mut shared, PERMITS)];
+    let call = |pair: &(ChainGate, Ask)| whole(pair, clock.now());
+    let (alone, both) = (together(&two[..1], call), together(&two, call));
+    figure("two_threads_to_one", both / alone, "times", Some(1.2));
+    // What the machine's two processors do to each other: arithmetic that touches no memory.
+    let spin = |seed: &u64| {
+        black_box((0..64).fold(black_box(*seed), |x: u64, k| (x ^ k).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    };
+    figure("two_threads_to_one_machine", together(&[1, 2], spin) / together(&[1], spin), "times", None);
+    figure("governor_one_bucket", bucket, "ns", None);
+    figure("clock_read", clock_read, "ns", None);
+    figure("lock_and_unlock", locked, "ns", None);
 }

@@ -21,8 +21,10 @@ impl Clock {
     }
     /// Now.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> Time {
-        Time::from_nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        let since = self.0.elapsed();
+        Time::from_nanos(since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos())))
     }
 }
 
@@ -45,6 +47,7 @@ impl CachedClock {
     }
     /// The instant copied last.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> Time {
         Time::from_nanos(self.nanos.load(Ordering::Relaxed))
     }

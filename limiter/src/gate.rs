@@ -73,6 +73,9 @@ impl Gate {
 }
 
 /// One chain. See the module's text.
+///
+/// Two chains share no cache line, nor a pair of lines that is fetched together.
+#[repr(align(128))]
 pub struct ChainGate {
     state: Mutex<Chain>,
     global: Arc<Global>,
@@ -150,15 +153,17 @@ impl Pass<'_> {
     /// Leave after this (zero: now).
     pub fn wait(&self) -> Duration {
         match &self.hold {
-            Hold::Reserved(grant) | Hold::Sent(grant) => grant.wait(),
-            Hold::Settled => Duration::ZERO,
+            Hold::Reserved(grant) | Hold::Sent(grant) if grant.waits() => lock(&self.gate.state).wait(grant),
+            _ => Duration::ZERO,
         }
     }
     /// What a rule in shadow mode would have said.
     pub fn would_refuse(&self) -> Option<Refusal> {
         match &self.hold {
-            Hold::Reserved(grant) | Hold::Sent(grant) => grant.would_refuse(),
-            Hold::Settled => None,
+            Hold::Reserved(grant) | Hold::Sent(grant) if grant.is_shadowed() => {
+                lock(&self.gate.state).would_refuse(grant)
+            }
+            _ => None,
         }
     }
     /// The call leaves now.

@@ -213,6 +213,7 @@ impl Breaker {
     }
 
     /// When a call may pass, without taking anything: `None` is now.
+    #[inline]
     pub fn peek(&self, now: Time) -> Option<Time> {
         match &self.inner {
             Inner::Closed { .. } => None,
@@ -229,10 +230,16 @@ impl Breaker {
     }
 
     /// A ticket if a call may pass now, else when to ask again.
+    #[inline]
     pub fn admit(&mut self, now: Time) -> Result<Ticket, Time> {
         if let Inner::Closed { .. } = self.inner {
             return Ok(Ticket { period: self.period, probe: None });
         }
+        self.probe(now)
+    }
+
+    #[cold]
+    fn probe(&mut self, now: Time) -> Result<Ticket, Time> {
         if let Some(at) = self.peek(now) {
             return Err(at);
         }

@@ -1,5 +1,7 @@
 //! One level of the quota: a cell, the rule it obeys, and what moves its threshold.
 
+use alloc::boxed::Box;
+
 use crate::Time;
 use crate::cell::{Cell, Mark, Short, Speed};
 use crate::decide::refusal::{ComeBack, Level as Where, Refusal, RuleId};
@@ -56,7 +58,8 @@ pub(super) struct Level {
     pub(super) tally: Tally,
     /// When the tuner wants to be asked.
     sync_at: u64,
-    tuner: Option<Tuner>,
+    /// Apart: what few levels have is not between what all of them use.
+    tuner: Option<Box<Tuner>>,
 }
 
 impl Level {
@@ -68,7 +71,7 @@ impl Level {
             shadow: rule.shadow,
             tally: Tally::default(),
             sync_at,
-            tuner: rule.tuner,
+            tuner: rule.tuner.map(Box::new),
         }
     }
 
@@ -81,7 +84,7 @@ impl Level {
     }
 
     /// The backlog, and whether `n` fit.
-    #[inline]
+    #[inline(always)]
     pub(super) fn look(&mut self, now: Time, n: u32) -> (u64, bool) {
         if now.as_nanos() >= self.sync_at {
             self.sync(now);
@@ -91,16 +94,23 @@ impl Level {
     }
 
     /// Takes, unless this is a shadow level that would have said no.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, now: Time, (drained, fits): (u64, bool), n: u32) -> Mark {
         self.tally.passed = self.tally.passed.wrapping_add(u64::from(n));
         if !fits {
             return NOTHING_TAKEN;
         }
-        if let Some(Tuner::WarmUp(warm_up)) = &mut self.tuner {
-            warm_up.passed(n);
+        if self.tuner.is_some() {
+            self.used(n);
         }
         self.cell.take(now, drained, n)
+    }
+
+    #[cold]
+    fn used(&mut self, n: u32) {
+        if let Some(Tuner::WarmUp(warm_up)) = self.tuner.as_deref_mut() {
+            warm_up.passed(n);
+        }
     }
 
     #[cold]
@@ -116,7 +126,7 @@ impl Level {
 
     #[cold]
     fn sync(&mut self, now: Time) {
-        if let Some(Tuner::WarmUp(warm_up)) = &mut self.tuner {
+        if let Some(Tuner::WarmUp(warm_up)) = self.tuner.as_deref_mut() {
             let speed = warm_up.sync(now);
             self.cell.retune(now, speed);
             let second = now.as_nanos().div_euclid(1_000_000_000).saturating_add(1);
@@ -125,14 +135,14 @@ impl Level {
     }
 
     pub(super) fn memory(&mut self, now: Time, used: Option<u64>) {
-        if let Some(Tuner::Memory(line, burst)) = &self.tuner {
+        if let Some(Tuner::Memory(line, burst)) = self.tuner.as_deref() {
             let speed = Speed::per_second(line.threshold(used), *burst);
             self.cell.retune(now, speed);
         }
     }
 
     pub(super) fn cool(&mut self) {
-        if let Some(Tuner::WarmUp(warm_up)) = &mut self.tuner {
+        if let Some(Tuner::WarmUp(warm_up)) = self.tuner.as_deref_mut() {
             warm_up.cool();
         }
     }

@@ -9,12 +9,13 @@
 //!
 //! (The global level is last since its tokens are drawn from beyond this chain: nothing is drawn for a call that another rule refuses.)
 //! Checks change nothing; then all is taken at once, so a refusal costs nobody a token. [`Chain::finish`] accounts
-//! the outcome or refunds a call that never left. A rule in shadow mode decides and reports in [`Grant::would_refuse`].
+//! the outcome or refunds a call that never left. A rule in shadow mode decides and reports in [`Chain::would_refuse`].
 //!
 //! One [`Chain`] has one owner at a time; different chains share nothing but the global level, from which they lease tokens
 //! ([`Lease`]). Nothing allocates but adding rules. Bounds: [`crate::limits`].
 
 mod level;
+mod out;
 mod refusal;
 
 use alloc::vec::Vec;
@@ -24,9 +25,10 @@ pub use level::{LevelRule, Tally, Tuner};
 pub use refusal::{ComeBack, Level, Refusal, RuleId};
 
 use self::level::Level as Quota;
+use self::out::Calls;
 use crate::Time;
-use crate::breaker::{Breaker, Settings as BreakerSettings, State as BreakerState, Ticket};
-use crate::cell::{Cell, Mark, Speed};
+use crate::breaker::{Breaker, Settings as BreakerSettings, State as BreakerState};
+use crate::cell::{Cell, Speed};
 use crate::concurrency::Concurrency;
 use crate::hot::{HotParams, Refused};
 use crate::limits::RESOURCES;
@@ -84,29 +86,25 @@ pub struct Ask {
 }
 
 /// The right to make a call. Give it back by [`Chain::finish`].
+///
+/// A word, so that it travels in a register; the chain keeps the rest.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "finish it, or its place in flight is taken for ever"]
 pub struct Grant {
-    at: Time,
-    path: u32,
-    cost: u32,
-    endpoint: u16,
-    leased: bool,
-    marks: [Mark; 4],
-    hot: Option<(u32, Mark)>,
-    wait_ns: u64,
-    ticket: Ticket,
-    would_refuse: Option<Refusal>,
+    /// Its place among the calls that are out.
+    place: u32,
+    waits: bool,
+    shadowed: bool,
 }
 
 impl Grant {
-    /// Leave after this (zero: now).
-    pub fn wait(&self) -> Duration {
-        Duration::from_nanos(self.wait_ns)
+    /// Must it wait before it leaves? [`Chain::wait`] says how long.
+    pub fn waits(&self) -> bool {
+        self.waits
     }
-    /// What a rule in shadow mode would have said, the first of them.
-    pub fn would_refuse(&self) -> Option<Refusal> {
-        self.would_refuse
+    /// Would a rule in shadow mode have refused it? [`Chain::would_refuse`] says which.
+    pub fn is_shadowed(&self) -> bool {
+        self.shadowed
     }
 }
 
@@ -135,6 +133,17 @@ struct Endpoint {
     ejected_until: Time,
 }
 
+impl Endpoint {
+    /// The node asked for quiet, or it is ejected.
+    #[cold]
+    fn out_of_use(&self, now: Time) -> Refusal {
+        let held = self.held_until > now;
+        let (level, until) =
+            if held { (Level::HoldOff, self.held_until) } else { (Level::Ejected, self.ejected_until) };
+        Refusal { level, rule: self.quota.rule, threshold_milli: 0, come_back: ComeBack::At(until) }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Path {
     channel: u16,
@@ -155,7 +164,7 @@ pub struct Lease {
 }
 
 /// The state of one chain. See the module's text.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Chain {
     quota: Quota,
     endpoints: Vec<Endpoint>,
@@ -167,6 +176,7 @@ pub struct Chain {
     lease: Option<Lease>,
     ring: Ring,
     in_flight: u32,
+    out: Calls,
 }
 
 impl Chain {
@@ -183,12 +193,14 @@ impl Chain {
             lease: None,
             ring: Ring::new(KEPT),
             in_flight: 0,
+            out: Calls::new(),
         }
     }
 
     /// Another endpoint; `None` past [`RESOURCES`].
     pub fn add_endpoint(&mut self, rule: EndpointRule) -> Option<EndpointId> {
         let id = next(self.endpoints.len())?;
+        self.out.reserve(rule.in_flight);
         self.endpoints.push(Endpoint {
             quota: Quota::new(rule.rate),
             breaker: Breaker::new(rule.breaker),
@@ -254,29 +266,45 @@ impl Chain {
         ask: &Ask,
         draw: impl FnOnce(u32) -> Result<u32, Refusal>,
     ) -> Result<Grant, Refusal> {
-        let verdict = self.check_and_take(now, ask, draw);
-        // A clock that went back by more than a step: the count of this call is lost, its decision is not.
-        match &verdict {
-            Ok(_) => self.ring.pass(now, ask.cost, self.in_flight),
-            Err(_) => self.ring.block(now, ask.cost),
-        }
-        .unwrap_or_default();
-        verdict
+        let (mut draw, mut why) = (Some(draw), UNKNOWN);
+        let mut draw = |n| draw.take().map_or(Ok(0), |draw| draw(n));
+        self.decide_drawing(now, ask, &mut draw, &mut why).ok_or(why)
     }
 
-    #[inline]
+    /// Not generic: compiled in this crate, where what it calls is inlined. The grant comes back in a register, a refusal in `why`: to read
+    /// at once what was written in parts costs as much as a level.
+    fn decide_drawing(
+        &mut self,
+        now: Time,
+        ask: &Ask,
+        draw: &mut dyn FnMut(u32) -> Result<u32, Refusal>,
+        why: &mut Refusal,
+    ) -> Option<Grant> {
+        // A clock that went back by more than a step: the count of this call is lost, its decision is not.
+        match self.check_and_take(now, ask, draw) {
+            Ok(grant) => {
+                self.ring.pass(now, ask.cost, self.in_flight).unwrap_or_default();
+                Some(grant)
+            }
+            Err(refusal) => {
+                self.ring.block(now, ask.cost).unwrap_or_default();
+                *why = refusal;
+                None
+            }
+        }
+    }
+
+    #[inline(always)]
     fn check_and_take(
         &mut self,
         now: Time,
         ask: &Ask,
-        draw: impl FnOnce(u32) -> Result<u32, Refusal>,
+        draw: &mut dyn FnMut(u32) -> Result<u32, Refusal>,
     ) -> Result<Grant, Refusal> {
         let (n, mut would) = (ask.cost, None);
-        let unknown =
-            Refusal { level: Level::Unknown, rule: RuleId(0), threshold_milli: 0, come_back: ComeBack::Never };
-        let path = usize::try_from(ask.path.0).ok().and_then(|at| self.paths.get_mut(at)).ok_or(unknown)?;
-        let channel = self.channels.get_mut(usize::from(path.channel)).ok_or(unknown)?;
-        let endpoint = self.endpoints.get_mut(usize::from(ask.endpoint.0)).ok_or(unknown)?;
+        let path = usize::try_from(ask.path.0).ok().and_then(|at| self.paths.get_mut(at)).ok_or(UNKNOWN)?;
+        let channel = self.channels.get_mut(usize::from(path.channel)).ok_or(UNKNOWN)?;
+        let endpoint = self.endpoints.get_mut(usize::from(ask.endpoint.0)).ok_or(UNKNOWN)?;
 
         if let Some((rule, system)) = &self.system {
             system.check(self.in_flight).map_err(|(cause, limit)| system_refusal(*rule, cause, limit))?;
@@ -315,11 +343,8 @@ impl Chain {
             let rule = endpoint.breaker_rule;
             return Err(Refusal { level: Level::Breaker, rule, threshold_milli: 0, come_back });
         }
-        for (level, until) in [(Level::HoldOff, endpoint.held_until), (Level::Ejected, endpoint.ejected_until)] {
-            if until > now {
-                let rule = endpoint.quota.rule;
-                return Err(Refusal { level, rule, threshold_milli: 0, come_back: ComeBack::At(until) });
-            }
+        if endpoint.held_until.max(endpoint.ejected_until) > now {
+            return Err(endpoint.out_of_use(now));
         }
         if let Some(lease) = self.lease.as_mut().filter(|lease| lease.held < n) {
             lease.held = lease.held.saturating_add(draw(n.saturating_sub(lease.held))?);
@@ -331,8 +356,13 @@ impl Chain {
             threshold_milli: 0,
             come_back: ComeBack::At(at),
         })?;
+        let Some((place, out)) = self.out.open() else {
+            endpoint.breaker.cancelled(ticket);
+            return Err(UNKNOWN);
+        };
 
-        let marks = [
+        out.ticket = Some(ticket);
+        out.marks = [
             self.quota.take(now, by_chain, n),
             endpoint.quota.take(now, by_endpoint, n),
             channel.take(now, by_channel, n),
@@ -347,32 +377,28 @@ impl Chain {
         if let Some((_, meter)) = path.metered.and_then(|at| self.meters.get_mut(usize::from(at))) {
             meter.meter(now, n);
         }
-        let hot = match (&mut self.hot, by_value) {
+        out.hot = match (&mut self.hot, by_value) {
             (Some((_, hot)), Some(found)) => Some((found.0, hot.take(now, found, n))),
             _ => None,
         };
-        let leased = endpoint.cap.take() && self.lease.is_some();
+        out.leased = endpoint.cap.take() && self.lease.is_some();
+        out.at = now;
+        out.path = ask.path.0;
+        out.cost = n;
+        out.endpoint = ask.endpoint.0;
+        out.wait_ns = wait_ns;
+        out.would_refuse = would;
         self.in_flight = self.in_flight.saturating_add(1);
-        Ok(Grant {
-            at: now,
-            path: ask.path.0,
-            cost: n,
-            endpoint: ask.endpoint.0,
-            leased,
-            marks,
-            hot,
-            wait_ns,
-            ticket,
-            would_refuse: would,
-        })
+        Ok(Grant { place, waits: wait_ns > 0, shadowed: would.is_some() })
     }
 
     /// A call is over. Returns the global level's tokens that are no longer wanted here.
     pub fn finish(&mut self, now: Time, grant: Grant, end: End) -> u32 {
         let unsent = end == End::Unsent;
+        let Some((out, ticket)) = self.out.close(grant.place) else { return 0 };
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let (Some((_, hot)), Some((at, mark))) = (&mut self.hot, grant.hot) {
-            hot.release(at, unsent.then_some((grant.at, mark)));
+        if let (Some((_, hot)), Some((at, mark))) = (&mut self.hot, out.hot) {
+            hot.release(at, unsent.then_some((out.at, mark)));
         }
         let rt = match end {
             End::Answered(rt) => Some((rt, false)),
@@ -383,36 +409,45 @@ impl Chain {
             // As in `decide`: a count is lost, no decision.
             self.ring.complete(now, rt, error).unwrap_or_default();
         }
-        let Some(endpoint) = self.endpoints.get_mut(usize::from(grant.endpoint)) else { return 0 };
+        let Some(endpoint) = self.endpoints.get_mut(usize::from(out.endpoint)) else { return 0 };
         endpoint.cap.give_back();
         match end {
-            End::Answered(_) => endpoint.breaker.succeeded(now, grant.ticket),
-            End::Failed(_) => endpoint.breaker.failed(now, grant.ticket),
-            End::Unsent | End::Lost => endpoint.breaker.cancelled(grant.ticket),
+            End::Answered(_) => endpoint.breaker.succeeded(now, ticket),
+            End::Failed(_) => endpoint.breaker.failed(now, ticket),
+            End::Unsent | End::Lost => endpoint.breaker.cancelled(ticket),
         }
         if !unsent {
             return 0;
         }
-        let path = usize::try_from(grant.path).ok().and_then(|at| self.paths.get_mut(at));
+        let path = usize::try_from(out.path).ok().and_then(|at| self.paths.get_mut(at));
         let Some(path) = path else { return 0 };
-        let [chain, of_endpoint, of_channel, of_method] = grant.marks;
-        self.quota.cell.refund(grant.at, chain);
-        endpoint.quota.cell.refund(grant.at, of_endpoint);
-        path.quota.cell.refund(grant.at, of_method);
+        let [chain, of_endpoint, of_channel, of_method] = out.marks;
+        self.quota.cell.refund(out.at, chain);
+        endpoint.quota.cell.refund(out.at, of_endpoint);
+        path.quota.cell.refund(out.at, of_method);
         if let Some(channel) = self.channels.get_mut(usize::from(path.channel)) {
-            channel.cell.refund(grant.at, of_channel);
+            channel.cell.refund(out.at, of_channel);
         }
         if let Some((_, throttle)) = &mut path.throttle {
-            throttle.refund(grant.at.after(Duration::from_nanos(grant.wait_ns)), grant.cost);
+            throttle.refund(out.at.after(Duration::from_nanos(out.wait_ns)), out.cost);
         }
         match &mut self.lease {
-            Some(lease) if grant.leased => {
-                let held = lease.held.saturating_add(grant.cost);
+            Some(lease) if out.leased => {
+                let held = lease.held.saturating_add(out.cost);
                 lease.held = held.min(lease.cap);
                 held.saturating_sub(lease.held)
             }
             _ => 0,
         }
+    }
+
+    /// How long a call that is out is to wait before it leaves.
+    pub fn wait(&self, grant: &Grant) -> Duration {
+        Duration::from_nanos(self.out.get(grant.place).map_or(0, |out| out.wait_ns))
+    }
+    /// What a rule in shadow mode would have said about a call that is out, the first of them.
+    pub fn would_refuse(&self, grant: &Grant) -> Option<Refusal> {
+        self.out.get(grant.place)?.would_refuse
     }
 
     /// Another rate for an endpoint (its health, a breaker that recovers) from now on.
@@ -495,7 +530,11 @@ impl Chain {
     }
 }
 
-#[inline]
+/// An id that nobody gave out.
+const UNKNOWN: Refusal =
+    Refusal { level: Level::Unknown, rule: RuleId(0), threshold_milli: 0, come_back: ComeBack::Never };
+
+#[inline(always)]
 fn ask_level(
     quota: &mut Quota,
     level: Level,

@@ -116,13 +116,15 @@ fn a_hold_off_only_grows_and_an_ejected_endpoint_says_until_when() {
 fn a_shadow_level_reports_and_lets_pass() {
     let (mut chain, ask) = chain([9, 9, 9, 9], 9);
     chain.replace_path(at(0), ask.path, LevelRule { shadow: true, ..fixed(40, 1, 1) });
-    assert_eq!(chain.decide(at(0), &ask, free).unwrap().would_refuse(), None);
+    let fits = chain.decide(at(0), &ask, free).unwrap();
+    assert_eq!((fits.is_shadowed(), chain.would_refuse(&fits)), (false, None));
     let grant = chain.decide(at(0), &ask, free).unwrap();
-    let would = grant.would_refuse().unwrap();
+    let would = chain.would_refuse(&grant).unwrap();
+    assert!(grant.is_shadowed());
     assert_eq!((would.level, would.rule, would.come_back), (Level::Method, RuleId(40), ComeBack::At(at(1_000 * MS))));
     assert_eq!(chain.tally(ask.path), Some(Tally { passed: 2, blocked: 1 }));
     // What it would have refused is not charged to it: its report stays that of an enforced rule.
-    assert_eq!(chain.decide(at(1_000 * MS), &ask, free).unwrap().would_refuse(), None);
+    assert!(!chain.decide(at(1_000 * MS), &ask, free).unwrap().is_shadowed());
 }
 
 #[test]
@@ -150,14 +152,15 @@ fn spaced_calls_are_told_how_long_to_wait() {
     let settings = Spacing { threshold: 5, interval: Duration::from_secs(1), max_queueing: Duration::from_millis(200) };
     let path = chain.add_path(ChannelId(0), fixed(6, 99, 99), Some((RuleId(60), Throttle::new(settings)))).unwrap();
     let ask = Ask { path, ..ask };
-    assert_eq!(chain.decide(at(0), &ask, free).unwrap().wait(), Duration::ZERO);
+    assert!(!chain.decide(at(0), &ask, free).unwrap().waits());
     let queued = chain.decide(at(0), &ask, free).unwrap();
-    assert_eq!(queued.wait(), Duration::from_millis(200));
+    assert_eq!(chain.wait(&queued), Duration::from_millis(200));
     let refusal = chain.decide(at(0), &ask, free).unwrap_err();
     assert_eq!((refusal.level, refusal.threshold_milli), (Level::Throttle, 5_000));
     assert_eq!(refusal.come_back, ComeBack::At(at(200 * MS)));
     chain.finish(at(0), queued, End::Unsent);
-    assert_eq!(chain.decide(at(0), &ask, free).unwrap().wait(), Duration::from_millis(200));
+    let again = chain.decide(at(0), &ask, free).unwrap();
+    assert_eq!((again.waits(), chain.wait(&again)), (true, Duration::from_millis(200)));
 }
 
 #[test]
