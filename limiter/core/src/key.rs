@@ -2,7 +2,7 @@
 //!
 //! Clause: limiter page, *Three-level quota*; A1, A29, A31. At most 128 characters, stable, and discriminating: two different tuples
 //! never give one key, since `:`, `%` and whatever does not print are escaped as `%XX`. Used at the edge (rules, Redis, metrics); decisions
-//! use the small id that an interner gave for it.
+//! use the small number that [`crate::intern`] gave for it.
 
 use alloc::string::String;
 use core::fmt::Write;

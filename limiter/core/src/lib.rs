@@ -26,6 +26,7 @@ pub mod gradient;
 pub mod health;
 pub mod hedge;
 pub mod hot;
+pub mod intern;
 pub mod key;
 pub mod limits;
 pub mod memory;

@@ -61,6 +61,8 @@ pub const HOT_VALUES: usize = 100_000;
 pub const HOT_SCAN: usize = 16;
 /// Longest limit key, characters.
 pub const KEY_CHARS: usize = 128;
+/// Most keys interned at once: ten chains of ten thousand channels.
+pub const KEYS: usize = 100_000;
 /// Most endpoints, channels or methods of one chain: 10,000 rules, with room.
 pub const RESOURCES: u16 = 20_000;
 /// Most retries saved up: ten seconds of the drip.

@@ -18,6 +18,7 @@ mod level;
 mod out;
 mod refusal;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -151,7 +152,8 @@ struct Path {
     metered: Option<u16>,
     /// Index of the meter that this path yields to.
     yields_to: Option<u16>,
-    throttle: Option<(RuleId, Throttle)>,
+    /// Apart, as few paths have one.
+    throttle: Option<Box<(RuleId, Throttle)>>,
     quota: Quota,
 }
 
@@ -170,6 +172,7 @@ pub struct Chain {
     endpoints: Vec<Endpoint>,
     channels: Vec<Quota>,
     paths: Vec<Path>,
+    free_paths: Vec<u16>,
     meters: Vec<(RuleId, Cell)>,
     hot: Option<(RuleId, HotParams)>,
     system: Option<(RuleId, System)>,
@@ -187,6 +190,7 @@ impl Chain {
             endpoints: Vec::new(),
             channels: Vec::new(),
             paths: Vec::new(),
+            free_paths: Vec::new(),
             meters: Vec::new(),
             hot: None,
             system: None,
@@ -226,10 +230,34 @@ impl Chain {
         rule: LevelRule,
         throttle: Option<(RuleId, Throttle)>,
     ) -> Option<PathId> {
+        let (quota, throttle) = (Quota::new(rule), throttle.map(Box::new));
+        let path = Path { channel: channel.0, metered: None, yields_to: None, throttle, quota };
+        if let Some(at) = self.free_paths.pop() {
+            *self.paths.get_mut(usize::from(at))? = path;
+            return Some(PathId(u32::from(at)));
+        }
         let id = next(self.paths.len())?;
-        let quota = Quota::new(rule);
-        self.paths.push(Path { channel: channel.0, metered: None, yields_to: None, throttle, quota });
+        if self.paths.len() == self.paths.capacity() {
+            // By an eighth: doubled, half of what many keys take would lie idle.
+            self.paths.reserve_exact((self.paths.len() >> 3).saturating_add(16));
+        }
+        self.paths.push(path);
         Some(PathId(u32::from(id)))
+    }
+    /// Forgets a path whose key expired; [`Self::add_path`] gives its number to another. `false`, and nothing is forgotten, while it owes
+    /// tokens, has a call out, or an association.
+    pub fn forget_path(&mut self, now: Time, id: PathId) -> bool {
+        let Ok(at) = u16::try_from(id.0) else { return false };
+        let out = self.out.any_on(id.0);
+        let Some(path) = self.path_mut(id).filter(|path| path.channel != FORGOTTEN) else { return false };
+        let owes = path.quota.cell.drained(now) > 0
+            || path.throttle.as_deref().is_some_and(|(_, throttle)| throttle.queued(now) > Duration::ZERO);
+        if out || owes || path.metered.is_some() || path.yields_to.is_some() {
+            return false;
+        }
+        path.channel = FORGOTTEN;
+        self.free_paths.push(at);
+        true
     }
     /// `path` yields to another one. `None`: an unknown path, one that yields to itself or in a circle.
     pub fn associate(&mut self, path: PathId, to: Associated) -> Option<()> {
@@ -315,7 +343,7 @@ impl Chain {
         let by_channel = ask_level(channel, Level::Channel, now, n, &mut would)?;
         let by_method = ask_level(&mut path.quota, Level::Method, now, n, &mut would)?;
         let mut wait_ns = 0;
-        if let Some((rule, throttle)) = &path.throttle {
+        if let Some((rule, throttle)) = path.throttle.as_deref() {
             wait_ns = spacing(*rule, throttle, now, n)?;
         }
         if let Some((rule, meter)) = path.yields_to.and_then(|at| self.meters.get(usize::from(at))) {
@@ -371,7 +399,7 @@ impl Chain {
         if let Some(lease) = &mut self.lease {
             lease.held = lease.held.saturating_sub(n);
         }
-        if let Some((_, throttle)) = &mut path.throttle {
+        if let Some((_, throttle)) = path.throttle.as_deref_mut() {
             throttle.ask(now, n);
         }
         if let Some((_, meter)) = path.metered.and_then(|at| self.meters.get_mut(usize::from(at))) {
@@ -428,7 +456,7 @@ impl Chain {
         if let Some(channel) = self.channels.get_mut(usize::from(path.channel)) {
             channel.cell.refund(out.at, of_channel);
         }
-        if let Some((_, throttle)) = &mut path.throttle {
+        if let Some((_, throttle)) = path.throttle.as_deref_mut() {
             throttle.refund(out.at.after(Duration::from_nanos(out.wait_ns)), out.cost);
         }
         match &mut self.lease {
@@ -530,6 +558,8 @@ impl Chain {
     }
 }
 
+/// The channel of a path that nobody has: no channel's number.
+const FORGOTTEN: u16 = u16::MAX;
 /// An id that nobody gave out.
 const UNKNOWN: Refusal =
     Refusal { level: Level::Unknown, rule: RuleId(0), threshold_milli: 0, come_back: ComeBack::Never };

@@ -92,6 +92,11 @@ impl Calls {
         Some((out, ticket))
     }
 
+    /// Is a call of this path out?
+    pub(super) fn any_on(&self, path: u32) -> bool {
+        self.places.iter().any(|out| out.ticket.is_some() && out.path == path)
+    }
+
     pub(super) fn get(&self, at: u32) -> Option<&Out> {
         self.places.get(index(at)).filter(|out| out.ticket.is_some())
     }

@@ -212,6 +212,27 @@ fn global_tokens_are_drawn_last_and_kept_up_to_the_lease() {
 }
 
 #[test]
+fn a_path_is_forgotten_when_it_owes_nothing_and_its_number_is_given_to_another() {
+    let (mut chain, ask) = chain([9, 9, 9, 9], 9);
+    let grant = chain.decide(at(0), &ask, free).unwrap();
+    let paid = at(1_000 * MS);
+    assert!(!chain.forget_path(at(0), ask.path) && !chain.forget_path(paid, ask.path), "a call is out");
+    chain.finish(at(0), grant, End::Lost);
+    assert!(!chain.forget_path(at(999 * MS), ask.path), "it owes a token");
+    assert!(chain.forget_path(paid, ask.path) && !chain.forget_path(paid, ask.path));
+    assert_eq!(chain.decide(paid, &ask, free).unwrap_err().level, Level::Unknown);
+    let next = chain.add_path(ChannelId(0), fixed(5, 1, 1), None);
+    assert_eq!(next, Some(ask.path));
+    assert!(chain.decide(paid, &ask, free).is_ok());
+    assert_eq!(chain.decide(paid, &ask, free).unwrap_err().rule, RuleId(5));
+}
+
+#[test]
+fn a_path_is_a_few_cache_lines() {
+    assert!(size_of::<Path>() <= 128, "{}", size_of::<Path>());
+}
+
+#[test]
 fn an_id_of_another_chain_is_refused() {
     let (mut chain, ask) = chain([2; 4], 9);
     let stranger = Ask { path: PathId(7), ..ask };
