@@ -4,8 +4,8 @@
 //! tree, whose root is the app hash in a block's header. A [`MerkleProof`] holds one proof a tree, the lowest first.
 //! Absence is proven by two neighbouring leaves around the key, in the lowest tree only.
 //!
-//! The rules are those of the `ics23` crate. It verifies absence itself; presence is hashed in [`super::fold`] after its
-//! checks, which are part of those in [`super::shape`]. What it leaves open is closed here:
+//! The rules are those of the `ics23` crate. It verifies absence itself; presence is hashed in `fold` after its
+//! checks, which are part of those in `shape`. What it leaves open is closed here:
 //!
 //! - depth (it ignores `max_depth` when `min_depth` is 0) and sizes;
 //! - the exact shape of leaves and inner nodes, so that no node passes for another (Dragonberry, a child

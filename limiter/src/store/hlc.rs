@@ -2,7 +2,7 @@
 //!
 //! Clause: *Versioned writes by hybrid logical clock*. A stamp is milliseconds since 1970, a counter for what happens within one
 //! of them, and the writer's name, which makes it unique. A stamp from further in the future than
-//! [`CLOCK_AHEAD_MS`](super::limits::CLOCK_AHEAD_MS) is refused: it would outlive every honest write.
+//! [`CLOCK_AHEAD_MS`] is refused: it would outlive every honest write.
 //!
 //! ```
 //! use limiter::store::hlc::{Clock, Stamp};
