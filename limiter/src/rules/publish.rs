@@ -92,8 +92,15 @@ fn compare(old: &Form, new: &Form) -> Changes {
 
 /// A rule that moves to another kind is removed and added: its state is of no use there.
 fn kind<T: PartialEq>(changes: &mut Changes, old: &[T], new: &[T], id: impl Fn(&T) -> &String) {
-    let mut before: HashMap<&str, &T> = old.iter().map(|rule| (id(rule).as_str(), rule)).collect();
-    for rule in new {
+    // Most sets are edited in place: what stands where it stood needs no search.
+    let in_place = old.iter().zip(new).take_while(|(was, rule)| id(was) == id(rule));
+    let compared = in_place.fold(0usize, |count, (was, rule)| {
+        let list = if was == rule { &mut changes.kept } else { &mut changes.changed };
+        list.push(id(rule).clone());
+        count.saturating_add(1)
+    });
+    let mut before: HashMap<&str, &T> = old.iter().skip(compared).map(|rule| (id(rule).as_str(), rule)).collect();
+    for rule in new.iter().skip(compared) {
         let list = match before.remove(id(rule).as_str()) {
             Some(was) if was == rule => &mut changes.kept,
             Some(_) => &mut changes.changed,

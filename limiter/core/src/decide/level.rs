@@ -56,22 +56,29 @@ pub(super) struct Level {
     pub(super) rule: RuleId,
     pub(super) shadow: bool,
     pub(super) tally: Tally,
-    /// When the tuner wants to be asked.
-    sync_at: u64,
     /// Apart: what few levels have is not between what all of them use.
-    tuner: Option<Box<Tuner>>,
+    tuned: Option<Box<Tuned>>,
+}
+
+#[derive(Debug, Clone)]
+struct Tuned {
+    tuner: Tuner,
+    /// When it wants to be asked.
+    sync_at: u64,
 }
 
 impl Level {
     pub(super) fn new(rule: LevelRule) -> Self {
-        let sync_at = if matches!(rule.tuner, Some(Tuner::WarmUp(_))) { 0 } else { u64::MAX };
+        let tuned = |tuner| {
+            let sync_at = if matches!(tuner, Tuner::WarmUp(_)) { 0 } else { u64::MAX };
+            Box::new(Tuned { tuner, sync_at })
+        };
         Self {
             cell: Cell::new(rule.speed),
             rule: rule.rule,
             shadow: rule.shadow,
             tally: Tally::default(),
-            sync_at,
-            tuner: rule.tuner.map(Box::new),
+            tuned: rule.tuner.map(tuned),
         }
     }
 
@@ -86,7 +93,7 @@ impl Level {
     /// The backlog, and whether `n` fit.
     #[inline(always)]
     pub(super) fn look(&mut self, now: Time, n: u32) -> (u64, bool) {
-        if now.as_nanos() >= self.sync_at {
+        if self.tuned.is_some() {
             self.sync(now);
         }
         let drained = self.cell.drained(now);
@@ -100,7 +107,7 @@ impl Level {
         if !fits {
             return NOTHING_TAKEN;
         }
-        if self.tuner.is_some() {
+        if self.tuned.is_some() {
             self.used(n);
         }
         self.cell.take(now, drained, n)
@@ -108,7 +115,7 @@ impl Level {
 
     #[cold]
     fn used(&mut self, n: u32) {
-        if let Some(Tuner::WarmUp(warm_up)) = self.tuner.as_deref_mut() {
+        if let Some(Tuned { tuner: Tuner::WarmUp(warm_up), .. }) = self.tuned.as_deref_mut() {
             warm_up.passed(n);
         }
     }
@@ -126,23 +133,25 @@ impl Level {
 
     #[cold]
     fn sync(&mut self, now: Time) {
-        if let Some(Tuner::WarmUp(warm_up)) = self.tuner.as_deref_mut() {
-            let speed = warm_up.sync(now);
-            self.cell.retune(now, speed);
-            let second = now.as_nanos().div_euclid(1_000_000_000).saturating_add(1);
-            self.sync_at = second.saturating_mul(1_000_000_000);
+        let Some(Tuned { tuner: Tuner::WarmUp(warm_up), sync_at }) = self.tuned.as_deref_mut() else { return };
+        if now.as_nanos() < *sync_at {
+            return;
         }
+        let speed = warm_up.sync(now);
+        self.cell.retune(now, speed);
+        let second = now.as_nanos().div_euclid(1_000_000_000).saturating_add(1);
+        *sync_at = second.saturating_mul(1_000_000_000);
     }
 
     pub(super) fn memory(&mut self, now: Time, used: Option<u64>) {
-        if let Some(Tuner::Memory(line, burst)) = self.tuner.as_deref() {
+        if let Some(Tuned { tuner: Tuner::Memory(line, burst), .. }) = self.tuned.as_deref() {
             let speed = Speed::per_second(line.threshold(used), *burst);
             self.cell.retune(now, speed);
         }
     }
 
     pub(super) fn cool(&mut self) {
-        if let Some(Tuner::WarmUp(warm_up)) = self.tuner.as_deref_mut() {
+        if let Some(Tuned { tuner: Tuner::WarmUp(warm_up), .. }) = self.tuned.as_deref_mut() {
             warm_up.cool();
         }
     }

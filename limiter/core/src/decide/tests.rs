@@ -229,7 +229,7 @@ fn a_path_is_forgotten_when_it_owes_nothing_and_its_number_is_given_to_another()
 
 #[test]
 fn a_path_is_a_few_cache_lines() {
-    assert!(size_of::<Path>() <= 128, "{}", size_of::<Path>());
+    assert!(size_of::<Path>() <= 104, "{}", size_of::<Path>());
 }
 
 #[test]
