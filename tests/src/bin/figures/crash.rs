@@ -36,7 +36,7 @@ pub(crate) async fn run(kills: u32, progress: Progress) -> Result<(), Failure> {
 }
 
 /// A line that is a JSON object; all else is what test programs say.
-fn is_figure(line: &str) -> bool {
+pub(crate) fn is_figure(line: &str) -> bool {
     serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object())
 }
 

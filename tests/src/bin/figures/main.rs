@@ -10,6 +10,7 @@ mod blocks;
 mod crash;
 mod failure;
 mod figure;
+mod limiter;
 mod relay;
 mod run;
 mod verify;
@@ -53,6 +54,8 @@ enum Group {
     Relay,
     /// Headers and proofs beside their bare signatures and hashes.
     Verify,
+    /// The limiter: decisions, what is admitted, the shared store, rules.
+    Limiter,
     /// `kill -9` at random instants.
     Crash,
     /// All of them.
@@ -91,6 +94,9 @@ async fn measure(args: &Args) -> Result<(), Failure> {
     if wanted(Group::Verify) {
         verify::run(progress).await?;
     }
+    if wanted(Group::Limiter) {
+        limiter::run(progress).await?;
+    }
     if wanted(Group::Relay) {
         relay::run(&args.part, args.runs, progress).await?;
     }
@@ -107,7 +113,7 @@ mod tests {
     #[test]
     fn groups_and_parts_are_named_as_in_the_readme() {
         let args = |line: &[&str]| Args::try_parse_from([&["figures"], line].concat());
-        for group in ["relay", "verify", "crash", "all"] {
+        for group in ["relay", "verify", "limiter", "crash", "all"] {
             assert!(args(&[group, "--json-only"]).unwrap().json_only);
         }
         assert_eq!(args(&["relay", "--part", "idle", "--part", "burst"]).unwrap().part, [Part::Idle, Part::Burst]);
