@@ -139,6 +139,31 @@ fn exact() {
     line("under_admission_warm_up", under_admission(500, 20 * SECOND, 500_000, warm, None), "percent", 0.5);
 }
 
+/// Permits, refusals, ends and refunds.
+fn allocations() {
+    let limits = [(1_000, 100); 5];
+    let method = LevelRule::fixed(RuleId(4), Speed::per_second(500, 50));
+    let (chain, ask) = chain(&limits, method, None);
+    let gate = Gate::new(RuleId(0), Base::per_second(1_000), 1).chain(chain);
+    let (mut passed, mut refused) = (0, 0);
+    let counted = allocation_counter::measure(|| {
+        for k in 0..100_000 {
+            let now = Time::from_nanos(k * SECOND / 1_000);
+            match gate.decide(now, &ask) {
+                Ok(pass) if k % 7 == 0 => drop(pass),
+                Ok(mut pass) => {
+                    passed += 1;
+                    pass.sent();
+                    pass.finish(now, End::Answered(Duration::from_millis(2)));
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    });
+    assert!(passed > 10_000 && refused > 10_000, "{passed} {refused}");
+    line("decision_allocations", counted.count_total as f64, "allocations", 0.0);
+}
+
 fn memory() {
     const PATHS: usize = 20_000;
     let names: Vec<String> = (0..KEYS)
@@ -171,5 +196,6 @@ fn memory() {
 
 fn main() {
     exact();
+    allocations();
     memory();
 }

@@ -18,7 +18,7 @@ const SPAN: Duration = Duration::from_secs(2);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn line(figure: &str, value: f64, unit: &str, goal: &str, met: bool) {
-    println!(r#"{{"figure":"limiter_{figure}","value":{value:.3},"unit":"{unit}","goal":"{goal}","met":{met}}}"#);
+    println!(r#"{{"figure":"limiter_{figure}","value":{value:.4},"unit":"{unit}","goal":"{goal}","met":{met}}}"#);
 }
 
 /// Calls a second of 64 callers, each doing `one` until time is up.
@@ -172,16 +172,19 @@ async fn main() {
     line("rules_10000_from_toml", toml_ms, "ms", "<= 50", toml_ms <= 50.0);
     line("rules_10000_from_json", json_ms, "ms", "<= 50", json_ms <= 50.0);
     let other = RuleSet::from_toml(&other).expect("good");
+    let applied = || {
+        let (rules, new) = (Rules::new(set.clone()), other.clone());
+        let start = Instant::now();
+        rules.apply(new);
+        start.elapsed().as_secs_f64() * 1e3
+    };
+    let apply = (0..20).map(|_| applied()).fold(f64::MAX, f64::min);
     // What a decision waits for is one pointer: a reader asks all the while, and its longest wait counts, in the best of several swaps.
-    let (mut swap, mut apply) = (f64::MAX, f64::MAX);
+    let mut swap = f64::MAX;
     for _ in 0..20 {
         let rules = Rules::new(set.clone());
         let (seen, new) = (rules.clone(), other.clone());
-        let writer = std::thread::spawn(move || {
-            let start = Instant::now();
-            seen.apply(new);
-            start.elapsed().as_secs_f64() * 1e3
-        });
+        let writer = std::thread::spawn(move || drop(seen.apply(new)));
         let mut longest = 0.0f64;
         loop {
             let start = Instant::now();
@@ -193,7 +196,7 @@ async fn main() {
             }
         }
         swap = swap.min(longest);
-        apply = apply.min(writer.join().expect("it ends"));
+        writer.join().expect("it ends");
     }
     line("rules_10000_swap_longest_wait", swap, "ms", "<= 1", swap <= 1.0);
     line("rules_10000_compared_and_swapped", apply, "ms", "<= 1", apply <= 1.0);
