@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hot::Limit;
+use crate::system::Settings as SystemSettings;
 use crate::throttle::Settings as Spacing;
 use crate::warm_up::{Settings as WarmSettings, WarmUp};
 
