@@ -5,6 +5,7 @@ use std::time::Duration;
 use limiter_core::Time;
 use limiter_core::breaker::State;
 use limiter_core::bucket::Never;
+use limiter_core::priority::Class;
 
 use crate::permit::Permit;
 
@@ -24,16 +25,23 @@ pub struct Call {
     pub weight: u64,
     /// What it does.
     pub kind: CallKind,
+    /// How deep into the reserve of tokens it may reach.
+    pub class: Class,
 }
 
 impl Call {
     /// A read of this weight.
     pub const fn read(weight: u64) -> Self {
-        Self { weight, kind: CallKind::Read }
+        Self { weight, kind: CallKind::Read, class: Class::Normal }
     }
-    /// A broadcast of this weight.
+    /// A broadcast of this weight. What it costs to get that far is lost if it has to wait for reads.
     pub const fn broadcast(weight: u64) -> Self {
-        Self { weight, kind: CallKind::Broadcast }
+        Self { weight, kind: CallKind::Broadcast, class: Class::Packet }
+    }
+    /// The same for more urgent work; less urgent is ignored.
+    #[must_use]
+    pub fn urgent(self, class: Class) -> Self {
+        Self { class: self.class.min(class), ..self }
     }
 }
 
@@ -42,6 +50,10 @@ impl Call {
 pub enum Level {
     /// No tokens.
     Rate,
+    /// The tokens left are for more urgent calls.
+    Reserve,
+    /// The rate learned from this endpoint's throttles.
+    Pace,
     /// The node said Retry-After, or throttled us.
     HoldOff,
     /// The chain's mempool is full.
@@ -57,6 +69,8 @@ impl Level {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Rate => "rate",
+            Self::Reserve => "reserve",
+            Self::Pace => "pace",
             Self::HoldOff => "hold_off",
             Self::Mempool => "mempool",
             Self::Breaker => "breaker",
@@ -70,6 +84,9 @@ impl Level {
 pub struct Refusal {
     /// Which part refused.
     pub level: Level,
+    /// The threshold in force, in thousandths: of calls a second, or of calls in flight for [`Level::Concurrency`]; 0 where nothing
+    /// is allowed before then.
+    pub limit_milli: u64,
     /// Not before this instant.
     pub not_before: Time,
 }
@@ -110,10 +127,26 @@ pub struct Snapshot {
     pub tokens: u64,
     /// Capacity.
     pub burst: u64,
+    /// Configured, thousandths of a call a second.
+    pub rate_milli: u64,
+    /// What of it is in force because of the endpoint's health, and while its breaker is open or it recovers, thousandths.
+    pub limit_permille: u32,
+    /// Learned from throttles, thousandths of a call a second; none while it binds nothing.
+    pub learned_milli: Option<u64>,
     /// Calls in flight.
     pub in_flight: u32,
-    /// The breaker's state.
+    /// How many may be.
+    pub in_flight_limit: u32,
+    /// The state of the breaker of reads.
     pub breaker: State,
+    /// The state of the breaker of broadcasts.
+    pub broadcast_breaker: State,
+    /// Of the last period with calls, thousandths.
+    pub health_permille: u32,
     /// A hold-off in force.
     pub held_until: Option<Time>,
+    /// Requests that the node throttled, since the start.
+    pub throttled: u64,
+    /// Requests that came back, since the start.
+    pub completed: u64,
 }

@@ -1,8 +1,9 @@
 //! Pacing of calls: limiter-core behind shared state, one [`Limiter`] for each endpoint of a chain.
 //!
 //! A caller asks [`Limiter::check`] and is told *now* (a [`Permit`]), *not before t*, *busy* (all places taken) or *never*. All
-//! levels are asked before anything is taken: hold-offs, breaker, concurrency, tokens. Time is the caller's ([`Time`]); the lock
-//! is never held across an await because nothing here is async. Bounds: [`limits`]. A refusal is a [`Refusal`], as data.
+//! levels are asked before anything is taken: breaker of the call's kind, hold-offs, concurrency, learned rate, tokens and their
+//! reserve. Each outcome teaches: throttles the rate, latency the calls in flight, errors and p95 the health. Time is the caller's
+//! ([`Time`]); the lock is never held across an await because nothing here is async. Bounds: [`limits`]. A refusal is a [`Refusal`], as data.
 //!
 //! ```
 //! use limiter::{Admission, Call, Limiter, Outcome, Settings, Time};
@@ -16,6 +17,7 @@
 mod admission;
 mod clock;
 pub mod gate;
+mod learned;
 pub mod limits;
 mod permit;
 pub mod rules;
@@ -27,5 +29,6 @@ pub use clock::{CachedClock, Clock};
 pub use limiter_core::Time;
 pub use limiter_core::breaker::{Settings as BreakerSettings, State as BreakerState};
 pub use limiter_core::bucket::Never;
+pub use limiter_core::priority::Class as Urgency;
 pub use permit::Permit;
 pub use state::{Limiter, Settings};

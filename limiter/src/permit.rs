@@ -8,7 +8,7 @@ use limiter_core::Time;
 use limiter_core::breaker::Ticket;
 use limiter_core::bucket::Reservation;
 
-use crate::admission::{CallKind, Outcome};
+use crate::admission::{Call, Outcome};
 use crate::state::Shared;
 
 /// What a permit holds until it is settled.
@@ -29,16 +29,18 @@ pub(crate) enum Hold {
 #[must_use = "a dropped permit is a refund"]
 pub struct Permit {
     shared: Arc<Shared>,
-    kind: CallKind,
+    call: Call,
+    /// When it was admitted.
+    at: Time,
     hold: Hold,
 }
 
 impl Permit {
-    pub(crate) fn new(shared: Arc<Shared>, kind: CallKind, reservation: Reservation, ticket: Ticket) -> Self {
-        Self { shared, kind, hold: Hold::Reserved(reservation, ticket) }
+    pub(crate) fn new(shared: Arc<Shared>, call: Call, at: Time, reservation: Reservation, ticket: Ticket) -> Self {
+        Self { shared, call, at, hold: Hold::Reserved(reservation, ticket) }
     }
 
-    /// The call leaves now.
+    /// The call leaves now, which is when it was admitted: its latency is counted from there.
     pub fn sent(&mut self) {
         self.hold = match mem::replace(&mut self.hold, Hold::Settled) {
             Hold::Reserved(reservation, ticket) => {
@@ -53,7 +55,7 @@ impl Permit {
     pub fn outcome(mut self, now: Time, outcome: Outcome) {
         self.sent();
         if let Hold::Sent(ticket) = mem::replace(&mut self.hold, Hold::Settled) {
-            self.shared.settle(now, ticket, outcome);
+            self.shared.settle(now, self.at, &self.call, ticket, outcome);
         }
     }
 }
@@ -61,13 +63,13 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if !matches!(self.hold, Hold::Settled) {
-            self.shared.release(mem::replace(&mut self.hold, Hold::Settled));
+            self.shared.release(self.call.kind, mem::replace(&mut self.hold, Hold::Settled));
         }
     }
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("kind", &self.kind).field("hold", &self.hold).finish_non_exhaustive()
+        f.debug_struct("Permit").field("call", &self.call).field("hold", &self.hold).finish_non_exhaustive()
     }
 }

@@ -1,14 +1,19 @@
 //! The shared state of one endpoint: the pure parts behind a mutex.
+//!
+//! Each limit has one owner: the bucket the configured rate and its burst, [`Learned`] what throttles, latency and errors say below
+//! it, a breaker for reads and one for broadcasts. While a breaker is not closed, or the health is low, a call costs more tokens
+//! in proportion (the lower of the two shares counts, so nothing is cut twice).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use limiter_core::Time;
-use limiter_core::breaker::{Breaker, Settings as BreakerSettings, State as BreakerState, Ticket};
+use limiter_core::breaker::{Class, Settings as BreakerSettings, Split, State as BreakerState, Ticket};
 use limiter_core::bucket::{Bucket, Decision, Rate};
 use limiter_core::concurrency::Concurrency;
 
 use crate::admission::{Admission, Call, CallKind, Level, Outcome, Refusal, Snapshot};
-use crate::limits::{MEMPOOL_PAUSE, RETRY_AFTER_MAX, THROTTLE_PAUSE, THROTTLE_PAUSE_MAX};
+use crate::learned::Learned;
+use crate::limits::{MEMPOOL_PAUSE, RETRY_AFTER_MAX};
 use crate::permit::{Hold, Permit};
 
 /// How one endpoint may be called.
@@ -32,11 +37,16 @@ impl Default for Settings {
 
 #[derive(Debug)]
 struct State {
+    settings: Settings,
     bucket: Bucket,
-    breaker: Breaker,
+    /// Parts of a token that calls cost beyond whole ones, while they cost more.
+    carry: u64,
+    breakers: Split,
     concurrency: Concurrency,
+    learned: Learned,
     broadcasts_held_until: Time,
-    throttles_in_a_row: u32,
+    throttled: u64,
+    completed: u64,
 }
 
 #[derive(Debug)]
@@ -50,66 +60,83 @@ impl Limiter {
     /// Full of tokens, closed, idle.
     pub fn new(settings: Settings) -> Self {
         Self(Arc::new(Shared(Mutex::new(State {
+            settings,
             bucket: Bucket::new(Rate::per_second(settings.rate_per_second), settings.burst),
-            breaker: Breaker::new(settings.breaker),
+            carry: 0,
+            breakers: Split::new(settings.breaker),
             concurrency: Concurrency::new(settings.in_flight),
+            learned: Learned::new(&settings),
             broadcasts_held_until: Time::ZERO,
-            throttles_in_a_row: 0,
+            throttled: 0,
+            completed: 0,
         }))))
     }
 
     /// May this call leave now? Takes everything it needs, or nothing.
     pub fn check(&self, now: Time, call: &Call) -> Admission {
         let mut state = self.0.lock();
+        let class = class(call.kind);
         if let Some(refusal) = state.refusal(now, call) {
             // Half-open, all probes out: their permits' end is the time to come back, not the lease of one that got lost.
-            let probing = refusal.level == Level::Breaker && state.breaker.state(now) == BreakerState::HalfOpen;
+            let probing =
+                refusal.level == Level::Breaker && state.breakers.of(class).state(now) == BreakerState::HalfOpen;
             return if probing { Admission::Busy } else { Admission::NotBefore(refusal) };
         }
-        if !state.concurrency.has_room() {
+        if !state.has_room() {
             return Admission::Busy;
         }
-        let reservation = match state.bucket.decide(now, call.weight) {
+        if let Some(refusal) = state.shortage(now, call) {
+            return Admission::NotBefore(refusal);
+        }
+        let permille = state.permille(now, call.kind);
+        let (cost, carry) = state.cost(call.weight, permille);
+        let reservation = match state.bucket.decide(now, cost) {
             Decision::Now(reservation) => reservation,
-            Decision::NotBefore(not_before) => {
-                return Admission::NotBefore(Refusal { level: Level::Rate, not_before });
-            }
+            Decision::NotBefore(at) => return Admission::NotBefore(state.refuse(now, call.kind, Level::Rate, at)),
             Decision::Never(why) => return Admission::Never(why),
         };
-        match state.breaker.admit(now) {
+        match state.breakers.of_mut(class).admit(now) {
             Ok(ticket) if state.concurrency.take() => {
+                state.carry = carry;
+                let in_flight = state.concurrency.in_flight();
+                state.learned.leaves(now, call.weight, in_flight);
                 drop(state);
-                Admission::Now(Permit::new(self.0.clone(), call.kind, reservation, ticket))
+                Admission::Now(Permit::new(self.0.clone(), *call, now, reservation, ticket))
             }
             Ok(ticket) => {
-                state.breaker.cancelled(ticket);
+                state.breakers.of_mut(class).cancelled(ticket);
                 state.bucket.refund(reservation);
                 Admission::Busy
             }
-            Err(not_before) => {
+            Err(at) => {
                 state.bucket.refund(reservation);
-                Admission::NotBefore(Refusal { level: Level::Breaker, not_before })
+                Admission::NotBefore(state.refuse(now, call.kind, Level::Breaker, at))
             }
         }
     }
 
-    /// What would be said now to a call of this kind and one token, without taking anything; `None`: go, or wait for a place.
-    pub fn peek(&self, now: Time, kind: CallKind) -> Option<Refusal> {
+    /// What would be said now to this call, without taking anything; `None`: go, or wait for a place.
+    pub fn peek(&self, now: Time, call: &Call) -> Option<Refusal> {
         let state = self.0.lock();
-        state.refusal(now, &Call { weight: 1, kind }).or_else(|| {
-            let not_before = state.bucket.peek(now, 1).ok().flatten()?;
-            Some(Refusal { level: Level::Rate, not_before })
-        })
+        state.refusal(now, call).or_else(|| state.shortage(now, call))
     }
 
-    /// Opens the breaker until `until`: the caller knows that this endpoint can't be used.
+    /// Opens both breakers until `until`: the caller knows that this endpoint can't be used.
     pub fn force_open(&self, until: Time) {
-        self.0.lock().breaker.force_open(until);
+        let mut state = self.0.lock();
+        for class in [Class::Read, Class::Broadcast] {
+            state.breakers.of_mut(class).force_open(until);
+        }
     }
 
     /// Capacity: the largest weight a call may have.
     pub fn burst(&self) -> u64 {
         self.0.lock().bucket.burst()
+    }
+
+    /// The refusal of a caller who waited too long for a place in flight.
+    pub fn no_place(&self, now: Time) -> Refusal {
+        self.0.lock().refuse(now, CallKind::Read, Level::Concurrency, now)
     }
 
     /// For metrics.
@@ -118,9 +145,17 @@ impl Limiter {
         Snapshot {
             tokens: state.bucket.tokens(now),
             burst: state.bucket.burst(),
+            rate_milli: state.settings.rate_per_second.saturating_mul(1_000),
+            limit_permille: state.permille(now, CallKind::Read),
+            learned_milli: state.learned.rate(),
             in_flight: state.concurrency.in_flight(),
-            breaker: state.breaker.state(now),
+            in_flight_limit: state.learned.in_flight_limit(),
+            breaker: state.breakers.of(Class::Read).state(now),
+            broadcast_breaker: state.breakers.of(Class::Broadcast).state(now),
+            health_permille: state.learned.health_permille(),
             held_until: state.bucket.held_until(now),
+            throttled: state.throttled,
+            completed: state.completed,
         }
     }
 }
@@ -128,14 +163,69 @@ impl Limiter {
 impl State {
     /// Everything but tokens and places, cheapest and longest-lasting first.
     fn refusal(&self, now: Time, call: &Call) -> Option<Refusal> {
-        if let Some(not_before) = self.breaker.peek(now) {
-            return Some(Refusal { level: Level::Breaker, not_before });
+        let refuse = |level, at| Some(self.refuse(now, call.kind, level, at));
+        if let Some(at) = self.breakers.of(class(call.kind)).peek(now) {
+            return refuse(Level::Breaker, at);
         }
-        if let Some(not_before) = self.bucket.held_until(now) {
-            return Some(Refusal { level: Level::HoldOff, not_before });
+        if let Some(at) = self.bucket.held_until(now) {
+            return refuse(Level::HoldOff, at);
         }
         let held = self.broadcasts_held_until;
-        (call.kind == CallKind::Broadcast && held > now).then_some(Refusal { level: Level::Mempool, not_before: held })
+        if call.kind == CallKind::Broadcast && held > now { refuse(Level::Mempool, held) } else { None }
+    }
+
+    /// Too few tokens, by the learned rate, for this call's urgency or at all; [`Bucket::decide`] says what no wait can help.
+    fn shortage(&self, now: Time, call: &Call) -> Option<Refusal> {
+        if let Some(at) = self.learned.pace(now) {
+            return Some(self.refuse(now, call.kind, Level::Pace, at));
+        }
+        let (cost, _) = self.cost(call.weight, self.permille(now, call.kind));
+        let burst = self.bucket.burst();
+        let floor = burst.saturating_mul(call.class.floor_permille()) / 1_000;
+        let floor = floor.min(burst.saturating_sub(cost));
+        let at = self.bucket.peek(now, cost.saturating_add(floor)).ok().flatten()?;
+        let level = if self.bucket.tokens(now) >= cost { Level::Reserve } else { Level::Rate };
+        Some(self.refuse(now, call.kind, level, at))
+    }
+
+    fn has_room(&self) -> bool {
+        self.concurrency.has_room() && self.concurrency.in_flight() < self.learned.in_flight_limit()
+    }
+
+    /// The share of the configured rate that is in force for this kind of call.
+    fn permille(&self, now: Time, kind: CallKind) -> u32 {
+        self.breakers.of(class(kind)).limit_permille(now).min(self.learned.limit_permille()).clamp(1, 1_000)
+    }
+
+    /// Tokens of a call when its limit is cut to `permille`, and the part of a token carried over to the next.
+    fn cost(&self, weight: u64, permille: u32) -> (u64, u64) {
+        let permille = u64::from(permille.max(1));
+        if permille >= 1_000 {
+            return (weight, self.carry);
+        }
+        let owed = weight.saturating_mul(1_000).saturating_add(self.carry);
+        let cost = owed.checked_div(permille).unwrap_or(weight);
+        // A batch as large as the burst still fits.
+        let cost = cost.min(self.bucket.burst()).max(weight);
+        (cost, owed.saturating_sub(cost.saturating_mul(permille)).min(1_000))
+    }
+
+    fn refuse(&self, now: Time, kind: CallKind, level: Level, not_before: Time) -> Refusal {
+        let rate = || self.settings.rate_per_second.saturating_mul(u64::from(self.permille(now, kind)));
+        let limit_milli = match level {
+            Level::Rate | Level::Reserve => rate(),
+            Level::Pace => self.learned.rate().unwrap_or_else(rate),
+            Level::Concurrency => u64::from(self.learned.in_flight_limit()).saturating_mul(1_000),
+            Level::HoldOff | Level::Mempool | Level::Breaker => 0,
+        };
+        Refusal { level, limit_milli, not_before }
+    }
+}
+
+fn class(kind: CallKind) -> Class {
+    match kind {
+        CallKind::Read => Class::Read,
+        CallKind::Broadcast => Class::Broadcast,
     }
 }
 
@@ -145,138 +235,51 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn settle(&self, now: Time, ticket: Ticket, outcome: Outcome) {
+    pub(crate) fn settle(&self, now: Time, at: Time, call: &Call, ticket: Ticket, outcome: Outcome) {
         let mut state = self.lock();
+        let (class, took) = (class(call.kind), now.since(at));
         state.concurrency.give_back();
-        match outcome {
-            Outcome::Failed => state.breaker.failed(now, ticket),
-            // A throttle shows that the endpoint lives; the hold-off paces it.
-            Outcome::Answered | Outcome::Throttled { .. } | Outcome::MempoolFull => {
-                state.breaker.succeeded(now, ticket);
-            }
-        }
+        state.completed = state.completed.saturating_add(1);
+        // A throttle shows that the endpoint lives; the hold-off paces it.
+        let sound = outcome != Outcome::Failed;
+        state.breakers.of_mut(class).completed(now, ticket, took, sound);
         match outcome {
             Outcome::Throttled { retry_after } => {
-                let doubled = THROTTLE_PAUSE.saturating_mul(1 << state.throttles_in_a_row.min(10));
-                let pause = retry_after.unwrap_or(doubled.min(THROTTLE_PAUSE_MAX)).min(RETRY_AFTER_MAX);
-                state.throttles_in_a_row = state.throttles_in_a_row.saturating_add(1);
-                state.bucket.hold_off(now.after(pause));
+                state.throttled = state.throttled.saturating_add(1);
+                let retry_after = retry_after.map(|span| span.min(RETRY_AFTER_MAX));
+                if let Some(pause) = state.learned.throttled(now, at, retry_after) {
+                    state.bucket.hold_off(now.after(pause));
+                }
             }
-            Outcome::MempoolFull => state.broadcasts_held_until = now.after(MEMPOOL_PAUSE),
-            Outcome::Answered => state.throttles_in_a_row = 0,
+            Outcome::MempoolFull => {
+                state.broadcasts_held_until = now.after(MEMPOOL_PAUSE);
+                state.learned.accepted(now, call.weight);
+            }
+            Outcome::Answered => state.learned.accepted(now, call.weight),
             Outcome::Failed => {}
+        }
+        let throttled = matches!(outcome, Outcome::Throttled { .. });
+        if class == Class::Read && !throttled && state.learned.read_ended(now, took, sound) {
+            let until = now.after(state.settings.breaker.open_for);
+            state.breakers.of_mut(Class::Read).force_open(until);
         }
     }
 
-    pub(crate) fn release(&self, hold: Hold) {
+    pub(crate) fn release(&self, kind: CallKind, hold: Hold) {
         let mut state = self.lock();
+        let class = class(kind);
         match hold {
             Hold::Settled => return,
             Hold::Reserved(reservation, ticket) => {
                 state.bucket.refund(reservation);
-                state.breaker.cancelled(ticket);
+                state.breakers.of_mut(class).cancelled(ticket);
             }
-            Hold::Sent(ticket) => state.breaker.cancelled(ticket),
+            Hold::Sent(ticket) => state.breakers.of_mut(class).cancelled(ticket),
         }
         state.concurrency.give_back();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn limiter(rate_per_second: u64, burst: u64, in_flight: u32) -> Limiter {
-        Limiter::new(Settings { rate_per_second, burst, in_flight, ..Settings::default() })
-    }
-    fn ms(n: u64) -> Time {
-        Time::ZERO.after(Duration::from_millis(n))
-    }
-    fn go(limiter: &Limiter, now: Time, call: &Call) -> Permit {
-        match limiter.check(now, call) {
-            Admission::Now(permit) => permit,
-            other => panic!("refused: {other:?}"),
-        }
-    }
-    fn refused(limiter: &Limiter, now: Time, call: &Call) -> Refusal {
-        match limiter.check(now, call) {
-            Admission::NotBefore(refusal) => refusal,
-            other => panic!("not refused: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_permit_dropped_before_the_call_left_is_a_refund_and_after_it_is_not() {
-        let limiter = limiter(1, 10, 1);
-        drop(go(&limiter, ms(0), &Call::read(10)));
-        assert_eq!(limiter.snapshot(ms(0)).tokens, 10);
-        let mut permit = go(&limiter, ms(0), &Call::read(10));
-        permit.sent();
-        assert!(matches!(limiter.check(ms(0), &Call::read(1)), Admission::Busy));
-        drop(permit);
-        assert_eq!(limiter.snapshot(ms(0)).tokens, 0);
-        assert_eq!(limiter.snapshot(ms(0)).in_flight, 0);
-    }
-
-    #[test]
-    fn retry_after_is_a_hard_hold_off_for_all_and_bounded() {
-        let limiter = limiter(100, 10, 4);
-        let retry_after = Some(Duration::from_secs(2));
-        go(&limiter, ms(0), &Call::read(1)).outcome(ms(0), Outcome::Throttled { retry_after });
-        let refusal = refused(&limiter, ms(1_999), &Call::broadcast(1));
-        assert_eq!(refusal, Refusal { level: Level::HoldOff, not_before: ms(2_000) });
-        let for_ever = Some(Duration::MAX);
-        go(&limiter, ms(2_000), &Call::read(1)).outcome(ms(2_000), Outcome::Throttled { retry_after: for_ever });
-        assert_eq!(refused(&limiter, ms(2_001), &Call::read(1)).not_before, ms(602_000));
-    }
-
-    #[test]
-    fn throttles_without_retry_after_pause_twice_as_long_each_time() {
-        let limiter = limiter(100, 10, 4);
-        let (mut now, mut pauses) = (ms(0), Vec::new());
-        for _ in 0..8 {
-            go(&limiter, now, &Call::read(1)).outcome(now, Outcome::Throttled { retry_after: None });
-            let until = refused(&limiter, now, &Call::read(1)).not_before;
-            pauses.push(until.since(now).as_millis());
-            now = until;
-        }
-        assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-    }
-
-    #[test]
-    fn a_full_mempool_holds_broadcasts_and_no_reads() {
-        let limiter = limiter(100, 10, 4);
-        go(&limiter, ms(0), &Call::broadcast(1)).outcome(ms(0), Outcome::MempoolFull);
-        assert_eq!(refused(&limiter, ms(1), &Call::broadcast(1)).level, Level::Mempool);
-        go(&limiter, ms(1), &Call::read(1)).outcome(ms(1), Outcome::Answered);
-        go(&limiter, ms(1_000), &Call::broadcast(1)).outcome(ms(1_000), Outcome::Answered);
-    }
-
-    #[test]
-    fn failures_open_the_breaker_and_a_dropped_probe_does_not_wedge_it() {
-        let limiter = limiter(100, 100, 4);
-        for _ in 0..5 {
-            go(&limiter, ms(0), &Call::read(1)).outcome(ms(0), Outcome::Failed);
-        }
-        assert_eq!(refused(&limiter, ms(0), &Call::read(1)), Refusal { level: Level::Breaker, not_before: ms(1_000) });
-        let mut probe = go(&limiter, ms(1_000), &Call::read(1));
-        probe.sent();
-        assert!(matches!(limiter.check(ms(1_000), &Call::read(1)), Admission::Busy));
-        drop(probe);
-        go(&limiter, ms(1_000), &Call::read(1)).outcome(ms(1_000), Outcome::Answered);
-        assert_eq!(limiter.snapshot(ms(1_000)).breaker, BreakerState::Closed);
-    }
-
-    #[test]
-    fn a_refusal_takes_nothing() {
-        let limiter = limiter(1, 2, 1);
-        let held = go(&limiter, ms(0), &Call::read(1));
-        assert!(matches!(limiter.check(ms(0), &Call::read(1)), Admission::Busy));
-        assert_eq!(limiter.snapshot(ms(0)).tokens, 1);
-        assert!(matches!(limiter.check(ms(0), &Call::read(3)), Admission::Busy));
-        drop(held);
-        assert!(matches!(limiter.check(ms(0), &Call::read(3)), Admission::Never(_)));
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

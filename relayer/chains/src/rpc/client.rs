@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limiter::CallKind;
+use limiter::{CallKind, Urgency};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -75,6 +75,7 @@ pub(crate) struct Scope {
     pub(crate) route: Route,
     pub(crate) deadline: Option<Instant>,
     pub(crate) traceparent: Option<Arc<str>>,
+    pub(crate) urgency: Option<Urgency>,
 }
 
 /// The client of one chain. Clones share connections and limits; `with_…` gives a clone that calls differently.
@@ -105,6 +106,12 @@ impl RpcClient {
     #[must_use]
     pub fn with_traceparent(&self, parent: impl Into<Arc<str>>) -> Self {
         Self { stack: self.stack.clone(), scope: Scope { traceparent: Some(parent.into()), ..self.scope.clone() } }
+    }
+
+    /// For urgent work: it may use tokens that other calls leave (a packet near its timeout, a client near its expiry, evidence).
+    #[must_use]
+    pub fn with_urgency(&self, urgency: Urgency) -> Self {
+        Self { stack: self.stack.clone(), scope: Scope { urgency: Some(urgency), ..self.scope.clone() } }
     }
 
     /// Reads.

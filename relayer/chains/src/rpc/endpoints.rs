@@ -12,7 +12,7 @@ use limiter::{BreakerState, CallKind, Snapshot, Time};
 
 use super::endpoint_url::EndpointId;
 use super::error::SetupError;
-use super::limited::{Clock, Limited};
+use super::limited::{self, Clock, Limited};
 use super::limits::{ENDPOINTS, FAILOVER_WAIT, QUARANTINE_MAX};
 use super::settings::RpcSettings;
 use super::transport::Transport;
@@ -172,13 +172,14 @@ impl Endpoint {
     /// How long a call would wait here; short waits count as none, so that pacing alone does not spread calls.
     pub(crate) fn wait(&self, now: Time, kind: CallKind) -> Duration {
         let limiter = &self.limited.limiter;
-        let wait = limiter.peek(now, kind).map_or(Duration::ZERO, |refusal| refusal.not_before.since(now));
+        let call = limited::call(kind, 1, None);
+        let wait = limiter.peek(now, &call).map_or(Duration::ZERO, |refusal| refusal.not_before.since(now));
         match (limiter.snapshot(now).breaker, kind) {
             (BreakerState::Closed, _) | (BreakerState::HalfOpen, CallKind::Read) if wait <= FAILOVER_WAIT => {
                 Duration::ZERO
             }
-            // A broadcast is no probe where another endpoint is well: its fate would be unknown.
-            (BreakerState::HalfOpen, CallKind::Broadcast) => wait.max(FAILOVER_WAIT),
+            // A broadcast is no probe where another endpoint is well: its fate would be unknown. What reads met tells.
+            (BreakerState::Open | BreakerState::HalfOpen, CallKind::Broadcast) => wait.max(FAILOVER_WAIT),
             _ => wait,
         }
     }

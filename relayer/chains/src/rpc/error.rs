@@ -115,8 +115,28 @@ pub enum ThrottledBy {
     #[error("the node (code {0})")]
     Code(i64),
     /// Our own limiter, since the wait would pass the deadline.
-    #[error("our own limit ({})", .0.label())]
-    Ourselves(Level),
+    #[error("our own limit ({})", Limit { level: *.level, milli: *.limit_milli })]
+    Ourselves {
+        /// Which of our limits.
+        level: Level,
+        /// Its threshold then, thousandths of calls a second or in flight; 0 where nothing was allowed.
+        limit_milli: u64,
+    },
+}
+
+struct Limit {
+    level: Level,
+    milli: u64,
+}
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, tenth) = (self.milli / 1_000, self.milli / 100 % 10);
+        match (self.milli, self.level) {
+            (0, level) => f.write_str(level.label()),
+            (_, Level::Concurrency) => write!(f, "{}: {whole} in flight", self.level.label()),
+            (_, level) => write!(f, "{}: {whole}.{tenth} calls a second", level.label()),
+        }
+    }
 }
 
 /// Why an endpoint can't be used.
@@ -301,7 +321,7 @@ impl RpcErrorKind {
     /// The same endpoint may do better a little later.
     pub(crate) fn later_helps(&self) -> bool {
         match self {
-            Self::Throttled { by, .. } => !matches!(by, ThrottledBy::Ourselves(_)),
+            Self::Throttled { by, .. } => !matches!(by, ThrottledBy::Ourselves { .. }),
             Self::Unavailable { why: Unavailable::Status(status), .. } => *status >= 500,
             Self::Unavailable { why, .. } => *why != Unavailable::NoArchive,
             Self::Timeout { .. } | Self::Malformed(_) => true,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use limiter::{Admission, Call, CallKind, Level, Limiter, Outcome, Permit, Refusal, Time};
+use limiter::{Admission, Call, CallKind, Level, Limiter, Outcome, Permit, Refusal, Time, Urgency};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -26,6 +26,15 @@ impl Clock {
         let span = at.since(Time::ZERO);
         self.0.checked_add(span).unwrap_or_else(Instant::now)
     }
+}
+
+/// A request as the limiter sees it.
+pub(crate) fn call(kind: CallKind, weight: u64, urgency: Option<Urgency>) -> Call {
+    let call = match kind {
+        CallKind::Read => Call::read(weight),
+        CallKind::Broadcast => Call::broadcast(weight),
+    };
+    urgency.map_or(call, |class| call.urgent(class))
 }
 
 /// An endpoint's limiter and the lines before it.
@@ -92,8 +101,7 @@ impl Limited {
                 Admission::Now(permit) => return Ok(permit),
                 Admission::Busy => {
                     if timeout_at(patience, freed).await.is_err() {
-                        let not_before = self.clock.now();
-                        return Err(self.refused(Refusal { level: Level::Concurrency, not_before }));
+                        return Err(self.refused(self.limiter.no_place(self.clock.now())));
                     }
                 }
                 Admission::NotBefore(refusal) => {
@@ -115,7 +123,10 @@ impl Limited {
         match refusal.level {
             Level::Breaker => RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, retry_after },
             Level::Mempool => RpcErrorKind::MempoolFull,
-            level => RpcErrorKind::Throttled { by: ThrottledBy::Ourselves(level), retry_after },
+            level => {
+                let by = ThrottledBy::Ourselves { level, limit_milli: refusal.limit_milli };
+                RpcErrorKind::Throttled { by, retry_after }
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use super::client::{Call, Scope};
 use super::endpoint_url::EndpointId;
 use super::endpoints::{Endpoint, Endpoints};
 use super::error::{InvalidCall, RpcError, RpcErrorKind, Unavailable};
+use super::limited;
 use super::limits::{FAILOVER_WAIT, REQUEST_BYTES, RETRY_MAX, RETRY_MIN};
 use super::settings::RpcSettings;
 use super::timeout::timeout;
@@ -135,14 +136,14 @@ impl Stack {
             let replies = classify::replies(&http, first_id, calls.len())?;
             throttled_or_full(&replies, kind).map_or(Ok(replies), Err)
         });
-        let call = limiter::Call { weight, kind };
+        let call = limited::call(kind, weight, scope.urgency);
         let span = traced.span.clone();
         let result =
             endpoint.limited.run(call, patience, &mut waited, request, classify::outcome).instrument(span).await;
         if let Err(RpcErrorKind::BatchTooLarge { max }) = &result {
             endpoint.learn_batch_calls(count, *max);
         }
-        traced.end(&result, waited, bytes_in);
+        traced.end(&result, waited, bytes_in, &endpoint.limited.limiter.snapshot(endpoint.limited.clock.now()));
         result
     }
 }

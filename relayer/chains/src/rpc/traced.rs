@@ -1,8 +1,10 @@
 //! A span and a report for every request that wanted to leave, also for one whose caller went away.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use limiter::Snapshot;
 use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::Empty;
@@ -61,6 +63,7 @@ impl<'a> Traced<'a> {
             status = Empty,
             "rate_limit.decision" = Empty,
             "rate_limit.rule" = Empty,
+            "rate_limit.qps" = Empty,
             waited_ms = Empty,
         );
         let report = CallReport {
@@ -77,19 +80,43 @@ impl<'a> Traced<'a> {
         Self { observer, from: Instant::now(), report, span }
     }
 
-    pub(crate) fn end<T>(mut self, result: &Result<T, RpcErrorKind>, waited: Duration, bytes_in: usize) {
-        let (status, rule) = match result {
-            Ok(_) => ("ok", ""),
-            Err(RpcErrorKind::Throttled { by: ThrottledBy::Ourselves(level), .. }) => ("refused", level.label()),
-            Err(RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. }) => ("refused", "breaker"),
-            Err(error) => (error.class().label(), ""),
+    /// `limiter` is as it was when the request ended.
+    pub(crate) fn end<T>(
+        mut self,
+        result: &Result<T, RpcErrorKind>,
+        waited: Duration,
+        bytes_in: usize,
+        limiter: &Snapshot,
+    ) {
+        // What the call had to keep to; the rule that refused it says its own threshold.
+        let configured = limiter.rate_milli.saturating_mul(u64::from(limiter.limit_permille)) / 1_000;
+        let (in_force, by) = match limiter.learned_milli {
+            Some(learned) if learned < configured => (learned, "pace"),
+            _ => (configured, "rate"),
         };
+        let (status, rule, milli) = match result {
+            Ok(_) => ("ok", by, in_force),
+            Err(RpcErrorKind::Throttled { by: ThrottledBy::Ourselves { level, limit_milli }, .. }) => {
+                ("refused", level.label(), *limit_milli)
+            }
+            Err(RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. }) => ("refused", "breaker", 0),
+            Err(error) => (error.class().label(), by, in_force),
+        };
+        self.span.record("rate_limit.qps", Qps(milli).to_string());
         self.report.status = status;
         self.report.waited = waited;
         self.report.bytes_in = bytes_in;
         self.span.record("rate_limit.decision", if status == "refused" { "blocked" } else { "allowed" });
         self.span.record("rate_limit.rule", rule);
         self.span.record("waited_ms", u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+/// A rate in thousandths as a decimal number.
+struct Qps(u64);
+impl fmt::Display for Qps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1_000, self.0 % 1_000)
     }
 }
 

@@ -39,7 +39,7 @@ async fn a_wait_past_the_callers_patience_is_refused_at_once_with_the_time_to_co
     assert!(run(&limited, second(1), Err(throttled(30))).await.is_err());
     let start = Instant::now();
     let refused = run(&limited, second(29), Ok(())).await.unwrap_err();
-    let by = ThrottledBy::Ourselves(limiter::Level::HoldOff);
+    let by = ThrottledBy::Ourselves { level: limiter::Level::HoldOff, limit_milli: 0 };
     assert_eq!(refused, RpcErrorKind::Throttled { by, retry_after: Some(second(30)) });
     assert_eq!(Instant::now(), start);
 }
