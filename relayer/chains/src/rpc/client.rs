@@ -14,9 +14,11 @@ use super::classify;
 use super::endpoint_url::EndpointId;
 use super::endpoints::{EndpointHealth, Endpoints, Route};
 use super::error::{InvalidCall, Malformed, RpcError, RpcErrorKind, SetupError};
+use super::flight::Flights;
 use super::limits::{CALL_DEADLINE, CALLS_AT_ONCE};
 use super::retry::Stack;
 use super::settings::RpcSettings;
+use super::view::LimitView;
 
 /// One JSON-RPC call.
 #[derive(Debug, Clone)]
@@ -126,7 +128,10 @@ impl RpcClient {
 
     /// One prepared call.
     pub async fn send(&self, call: &Call) -> Result<Answer, RpcError> {
-        let answers = self.stack.request(&[call], &self.scope, self.deadline()).await?;
+        let answers = match call.kind {
+            CallKind::Read => Flights::read(&self.stack, call, &self.scope, self.deadline()).await?,
+            CallKind::Broadcast => self.stack.request(&[call], &self.scope, self.deadline()).await?,
+        };
         let endpoint = answers.endpoint;
         match answers.replies.into_iter().next() {
             Some(Ok(result)) => Ok(Answer { result, endpoint }),
@@ -154,6 +159,18 @@ impl RpcClient {
     /// All endpoints in configured order.
     pub fn endpoints(&self) -> Vec<EndpointId> {
         self.stack.endpoints.ids()
+    }
+    /// What limits calls to each endpoint now: for `relayer limits` and the metrics.
+    pub fn limits(&self) -> Vec<LimitView> {
+        self.stack.endpoints.limits()
+    }
+    /// Reads that were copied to a second endpoint because the first was late, and retries that may be made now.
+    pub fn extra_calls(&self) -> (u64, u64) {
+        (self.stack.hedges.sent(), self.stack.retries_left())
+    }
+    /// An endpoint said that its chain is at this height: one that lags behind its peers is left alone for a while.
+    pub fn saw_height(&self, id: &EndpointId, height: u64) {
+        self.stack.endpoints.saw_height(id, height);
     }
     /// All endpoints as they are now.
     pub fn health(&self) -> Vec<EndpointHealth> {

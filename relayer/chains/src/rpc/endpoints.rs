@@ -2,23 +2,27 @@
 //!
 //! The first usable one serves; one whose breaker is open, that holds us off or that is in quarantine comes later. Recovery needs
 //! no task: a breaker lets its probe through when its time is over, since the preferred endpoint is asked first again. The last
-//! endpoint is never given up: if all are in quarantine, the one whose quarantine ends first serves.
+//! endpoint is never given up: if all are in quarantine, the one whose quarantine ends first serves. One that fails often, answers
+//! much slower than its peers or lags behind them is ejected for a while, longer each time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use limiter::{BreakerState, CallKind, Snapshot, Time};
+use limiter::outlier::{self, Fault, Outliers};
+use limiter::percentile::Latencies;
+use limiter::{BreakerState, CallKind, Outcome, Snapshot, Time};
 
 use super::endpoint_url::EndpointId;
 use super::error::SetupError;
 use super::limited::{self, Clock, Limited};
-use super::limits::{ENDPOINTS, FAILOVER_WAIT, QUARANTINE_MAX};
+use super::limits::{EJECT_ERRORS, ENDPOINTS, FAILOVER_WAIT, QUARANTINE_MAX, SLOW_CHECK, SLOW_WINDOW};
 use super::settings::RpcSettings;
 use super::transport::Transport;
+use super::view::{self, LimitView};
 
 /// Which endpoints may serve a call.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Route {
     /// The full nodes, or the archive nodes where there are no others.
     #[default]
@@ -56,9 +60,30 @@ pub(crate) struct Endpoint {
     pub(crate) limited: Limited,
     batch_calls: AtomicU32,
     quarantine: Mutex<Option<Quarantine>>,
+    seen: Mutex<Seen>,
+}
+
+/// What an endpoint showed, to be compared with its peers.
+struct Seen {
+    latencies: Latencies,
+    height: Option<u64>,
+}
+
+fn label(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Error => "errors in a row",
+        Fault::Slow => "much slower than its peers",
+        Fault::Lagging => "lags behind its peers",
+        Fault::WrongChain => "of another chain",
+        Fault::BadProof => "does not verify",
+    }
 }
 
 impl Endpoint {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Calls it takes in one request: what it said, and never more than its burst admits.
     pub(crate) fn batch_calls(&self) -> u32 {
         let burst = u32::try_from(self.limited.limiter.burst()).unwrap_or(u32::MAX);
@@ -95,6 +120,8 @@ impl Endpoint {
 pub(crate) struct Endpoints {
     all: Vec<Endpoint>,
     clock: Clock,
+    /// And when their latencies were last compared.
+    outliers: Mutex<(Outliers, Time)>,
 }
 
 impl Endpoints {
@@ -118,9 +145,67 @@ impl Endpoints {
                 limited: Limited::new(endpoint.limiter, clock),
                 batch_calls: AtomicU32::new(settings.batch_calls.max(1)),
                 quarantine: Mutex::new(None),
+                seen: Mutex::new(Seen { latencies: Latencies::new(SLOW_WINDOW), height: None }),
             });
         }
-        Ok(Self { all, clock })
+        let rules = outlier::Settings { consecutive_errors: EJECT_ERRORS, ..outlier::Settings::default() };
+        let outliers = Mutex::new((Outliers::new(all.len(), rules), clock.now()));
+        Ok(Self { all, clock, outliers })
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn outliers(&self) -> MutexGuard<'_, (Outliers, Time)> {
+        self.outliers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a request showed about its endpoint.
+    pub(crate) fn judge(&self, endpoint: &Endpoint, kind: CallKind, took: Duration, outcome: Outcome) {
+        let (now, index) = (self.now(), endpoint.id.index());
+        let ejected = match outcome {
+            // Throttles are the limiter's, refusals of our own limits nobody's.
+            Outcome::Throttled { .. } | Outcome::MempoolFull => false,
+            Outcome::Failed => self.outliers().0.fault(now, index, Fault::Error),
+            Outcome::Answered => {
+                if kind == CallKind::Read {
+                    endpoint.seen().latencies.record(now, took);
+                }
+                self.outliers().0.sound(now, index);
+                self.slow(now, index)
+            }
+        };
+        if ejected {
+            tracing::warn!(endpoint = %endpoint.id, ?outcome, "endpoint ejected for a while");
+        }
+    }
+
+    /// Once a second: is this endpoint much slower than its peers?
+    fn slow(&self, now: Time, index: usize) -> bool {
+        let mut outliers = self.outliers();
+        if now.since(outliers.1) < SLOW_CHECK {
+            return false;
+        }
+        outliers.1 = now;
+        let p95 = |endpoint: &Endpoint| endpoint.seen().latencies.quantile(now, 950);
+        let p95: Vec<_> = self.all.iter().map(p95).collect();
+        outliers.0.slow(index, &p95) && outliers.0.fault(now, index, Fault::Slow)
+    }
+
+    pub(crate) fn saw_height(&self, id: &EndpointId, height: u64) {
+        let Some(endpoint) = self.by_id(id) else { return };
+        endpoint.seen().height = Some(height);
+        let heights: Vec<_> = self.all.iter().map(|endpoint| endpoint.seen().height).collect();
+        let (now, mut outliers) = (self.now(), self.outliers());
+        if outliers.0.lagging(id.index(), &heights) && outliers.0.fault(now, id.index(), Fault::Lagging) {
+            tracing::warn!(endpoint = %id, height, "endpoint ejected for a while: it lags behind its peers");
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Vec<LimitView> {
+        let now = self.now();
+        self.all.iter().map(|endpoint| view::of(endpoint, now)).collect()
     }
 
     /// Those that may serve the call, best first; empty only when there is no archive node.
@@ -139,6 +224,13 @@ impl Endpoints {
             order.sort_by_key(|(quarantine, _)| quarantine.map(|(_, left)| left));
             order.truncate(1);
         }
+        // Those ejected come into question only when no other is left for this route.
+        let outliers = self.outliers();
+        let usable = |endpoint: &Endpoint| outliers.0.usable(now, endpoint.id.index());
+        if matches!(route, Route::Any) && order.iter().any(|(_, endpoint)| usable(endpoint)) {
+            order.retain(|(_, endpoint)| usable(endpoint));
+        }
+        drop(outliers);
         order.sort_by_key(|(_, endpoint)| endpoint.wait(now, kind));
         order.into_iter().map(|(_, endpoint)| endpoint).collect()
     }
@@ -153,13 +245,22 @@ impl Endpoints {
 
     pub(crate) fn health(&self) -> Vec<EndpointHealth> {
         let now = self.clock.now();
-        self.all.iter().map(|endpoint| endpoint.health(now)).collect()
+        let outliers = self.outliers();
+        let mut all: Vec<_> = self.all.iter().map(|endpoint| endpoint.health(now)).collect();
+        for health in all.iter_mut().filter(|health| health.quarantine.is_none()) {
+            let ejected = outliers.0.ejected(now, health.id.index());
+            health.quarantine = ejected.map(|(until, fault)| (label(fault), until.since(now)));
+        }
+        all
     }
 
     /// `false` when the id is of another client.
     pub(crate) fn quarantine(&self, id: &EndpointId, reason: &'static str, span: Duration) -> bool {
         let until = self.clock.now().after(span.min(QUARANTINE_MAX));
         let Some(endpoint) = self.by_id(id) else { return false };
+        // One that does it again is out longer than the caller says.
+        let fault = if reason.contains("chain") { Fault::WrongChain } else { Fault::BadProof };
+        self.outliers().0.fault(self.clock.now(), id.index(), fault);
         let mut quarantine = endpoint.quarantine();
         if quarantine.as_ref().is_none_or(|known| known.until < until) {
             *quarantine = Some(Quarantine { reason, until });

@@ -3,6 +3,7 @@
 //! One caller of each line stands at the front and asks; the others queue on a fair semaphore, so a refusal wakes one and not
 //! all. A caller that goes away (dropped future) leaves its place to the next, and its permit gives back what it held.
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use limiter::{Admission, Call, CallKind, Level, Limiter, Outcome, Permit, Refusal, Time, Urgency};
@@ -44,6 +45,26 @@ pub(crate) struct Limited {
     reads: Semaphore,
     broadcasts: Semaphore,
     freed: Notify,
+    /// Requests waiting for admission.
+    pub(crate) queued: AtomicU32,
+    /// Requests refused, since the start.
+    pub(crate) refused: AtomicU64,
+}
+
+/// One more in the line, until dropped.
+struct Queued<'a>(&'a AtomicU32);
+
+impl<'a> Queued<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Wakes whoever waits for a place, after the permit is gone.
@@ -62,7 +83,15 @@ impl Drop for Leave<'_> {
 impl Limited {
     pub(crate) fn new(settings: limiter::Settings, clock: Clock) -> Self {
         let limiter = Limiter::new(settings);
-        Self { limiter, clock, reads: Semaphore::new(1), broadcasts: Semaphore::new(1), freed: Notify::new() }
+        Self {
+            limiter,
+            clock,
+            reads: Semaphore::new(1),
+            broadcasts: Semaphore::new(1),
+            freed: Notify::new(),
+            queued: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
+        }
     }
 
     /// Waits for admission, not past `patience`, then runs `request` and tells the limiter what came of it.
@@ -93,6 +122,7 @@ impl Limited {
             CallKind::Read => &self.reads,
             CallKind::Broadcast => &self.broadcasts,
         };
+        let _queued = Queued::new(&self.queued);
         let _front = line.acquire().await;
         loop {
             // Made before the question: a place freed between the two still wakes us.
@@ -119,6 +149,7 @@ impl Limited {
     }
 
     fn refused(&self, refusal: Refusal) -> RpcErrorKind {
+        self.refused.fetch_add(1, Ordering::Relaxed);
         let retry_after = Some(refusal.not_before.since(self.clock.now()));
         match refusal.level {
             Level::Breaker => RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, retry_after },

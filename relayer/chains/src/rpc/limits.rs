@@ -46,3 +46,17 @@ pub const WS_RETRY_MIN: Duration = Duration::from_millis(250);
 pub const WS_RETRY_MAX: Duration = Duration::from_secs(10);
 /// Between pings: proxies drop connections idle for a minute.
 pub const WS_PING: Duration = Duration::from_secs(20);
+/// Different reads in flight that equal ones may join: ten times what one chain's places in flight admit.
+pub const FLIGHTS: usize = 1_024;
+/// Answers that tell a method's p95.
+pub const HEDGE_SAMPLES: u32 = 20;
+/// Over what time a method's p95 is measured: a few blocks, so that a quiet chain knows it, too.
+pub const HEDGE_WINDOW: Duration = Duration::from_secs(60);
+/// Methods whose latency is kept: more than a relayer calls.
+pub const HEDGE_METHODS: usize = 64;
+/// Failures in a row that eject an endpoint: a breaker's five, and its first three probes.
+pub const EJECT_ERRORS: u32 = 8;
+/// Over what time an endpoint's p95 is compared with its peers'.
+pub const SLOW_WINDOW: Duration = Duration::from_secs(30);
+/// How often endpoints' p95 are compared.
+pub const SLOW_CHECK: Duration = Duration::from_secs(1);

@@ -3,6 +3,7 @@
 //! ```text
 //! RpcClient ── batch: split, ids ──> Traced( Retry( Limited + Breaker( Timeout( Transport ))))
 //!  client.rs   batch.rs  wire.rs    traced.rs retry.rs  limited.rs   timeout.rs transport.rs
+//!  flight.rs: equal reads are one      hedged.rs: a late read is copied   view.rs: the limits as data
 //!                                             endpoints.rs: which node, quarantine, learned batch size
 //! ```
 //!
@@ -35,8 +36,10 @@ mod client;
 mod endpoint_url;
 mod endpoints;
 mod error;
+mod flight;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod hedged;
 mod limited;
 pub mod limits;
 mod retry;
@@ -45,6 +48,7 @@ mod timeout;
 mod tls;
 mod traced;
 mod transport;
+mod view;
 mod wire;
 mod ws;
 
@@ -59,4 +63,5 @@ pub use error::{
 };
 pub use settings::{EndpointSettings, Observer, RpcSettings};
 pub use traced::CallReport;
+pub use view::{BreakerState, LimitView};
 pub use ws::{Wake, WakeSettings, wake_stream};

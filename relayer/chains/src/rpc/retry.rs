@@ -3,20 +3,23 @@
 //! A round asks each endpoint at most once, best first. Between rounds backon waits: 250 ms plus jitter, growing. Hold-offs and
 //! breakers are the limiter's, so no round calls inside a Retry-After. A broadcast goes on only while it certainly never left.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use limiter::CallKind;
-use tokio::time::{Instant, timeout_at};
+use limiter::retry::Budget;
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument;
 
 use super::classify;
 use super::client::{Call, Scope};
 use super::endpoint_url::EndpointId;
-use super::endpoints::{Endpoint, Endpoints};
+use super::endpoints::{Endpoint, Endpoints, Route};
 use super::error::{InvalidCall, RpcError, RpcErrorKind, Unavailable};
+use super::flight::Flights;
+use super::hedged::Hedges;
 use super::limited;
 use super::limits::{FAILOVER_WAIT, REQUEST_BYTES, RETRY_MAX, RETRY_MIN};
 use super::settings::RpcSettings;
@@ -28,10 +31,14 @@ use super::wire::{Reply, Request};
 pub(crate) struct Stack {
     pub(crate) settings: RpcSettings,
     pub(crate) endpoints: Endpoints,
+    pub(crate) flights: Flights,
+    pub(crate) hedges: Hedges,
+    retries: Mutex<Budget>,
     next_id: AtomicU64,
 }
 
 /// The answers to a request's calls, and who gave them.
+#[derive(Clone)]
 pub(crate) struct Answers {
     pub(crate) replies: Vec<Reply>,
     pub(crate) endpoint: EndpointId,
@@ -39,7 +46,26 @@ pub(crate) struct Answers {
 
 impl Stack {
     pub(crate) fn new(settings: RpcSettings, endpoints: Endpoints) -> Self {
-        Self { settings, endpoints, next_id: AtomicU64::new(1) }
+        // Ten a second drip in from now on, not from the first failure.
+        let mut retries = Budget::default();
+        retries.balance(endpoints.now());
+        Self {
+            settings,
+            endpoints,
+            flights: Flights::default(),
+            hedges: Hedges::default(),
+            retries: Mutex::new(retries),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    fn retries(&self) -> MutexGuard<'_, Budget> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Retries that may be made now.
+    pub(crate) fn retries_left(&self) -> u64 {
+        self.retries().balance(self.endpoints.now())
     }
 
     /// Sends `calls` as one request until it is answered, hopeless or `deadline` has passed.
@@ -51,19 +77,31 @@ impl Stack {
             .with_min_delay(RETRY_MIN)
             .with_max_delay(RETRY_MAX)
             .with_max_times(self.settings.attempts.saturating_sub(1));
-        let rounds = (|| self.round(calls, kind, scope, deadline))
-            .retry(backoff.build())
-            .when(|error: &RpcError| error.kind.later_helps() && may_repeat(kind, &error.kind))
-            .adjust(|error, pause| {
-                let pause = pause?;
+        self.retries().called();
+        let rounds = async {
+            let mut pauses = backoff.build();
+            loop {
+                let error = match self.round(calls, kind, scope, deadline).await {
+                    Ok(answers) => return Ok(answers),
+                    Err(error) => error,
+                };
                 let told = match &error.kind {
                     RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, retry_after } => *retry_after,
                     // The limiter holds the next round off by itself.
                     _ => None,
                 };
-                let pause = pause.max(told.unwrap_or_default());
-                (Instant::now() + pause < deadline).then_some(pause)
-            });
+                let again = error.kind.later_helps() && may_repeat(kind, &error.kind);
+                let pause = pauses.next().filter(|_| again).map(|pause| pause.max(told.unwrap_or_default()));
+                let Some(pause) = pause.filter(|pause| Instant::now() + *pause < deadline) else { return Err(error) };
+                sleep(pause).await;
+                // What a breaker kept back was no call yet, and needs no retry's place.
+                let left = !matches!(&error.kind, RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. });
+                if left && !self.retries().take(self.endpoints.now()) {
+                    tracing::debug!(%error, "no retry: the chain's retry budget is spent");
+                    return Err(error);
+                }
+            }
+        };
         // Rounds end by themselves before the deadline unless a request or a queue takes longer.
         timeout_at(deadline, rounds).await.unwrap_or_else(|_| {
             let after = deadline.saturating_duration_since(started);
@@ -89,9 +127,21 @@ impl Stack {
             } else {
                 deadline.min(Instant::now() + FAILOVER_WAIT)
             };
-            match self.exchange(endpoint, calls, kind, scope, patience).await {
+            let peer = order.get(i.saturating_add(1)).filter(|_| kind == CallKind::Read && scope.route == Route::Any);
+            let (by, result) = match peer {
+                None => (*endpoint, self.exchange(endpoint, calls, kind, scope, patience).await),
+                Some(peer) => {
+                    let first = self.exchange(endpoint, calls, kind, scope, patience);
+                    // A copy that would have to wait is of no use.
+                    let copy = async { self.exchange(peer, calls, kind, scope, Instant::now()).await };
+                    let shape = (method(calls), calls.len() > 1);
+                    let (copied, result) = self.hedges.race(shape, || self.endpoints.now(), first, copy).await;
+                    (if copied { *peer } else { *endpoint }, result)
+                }
+            };
+            match result {
                 Ok(replies) => {
-                    return Ok(Answers { replies, endpoint: endpoint.id.clone() });
+                    return Ok(Answers { replies, endpoint: by.id.clone() });
                 }
                 Err(error) => {
                     let go_on = error.elsewhere_helps() && may_repeat(kind, &error);
@@ -137,11 +187,16 @@ impl Stack {
             throttled_or_full(&replies, kind).map_or(Ok(replies), Err)
         });
         let call = limited::call(kind, weight, scope.urgency);
-        let span = traced.span.clone();
+        let (span, started) = (traced.span.clone(), Instant::now());
         let result =
             endpoint.limited.run(call, patience, &mut waited, request, classify::outcome).instrument(span).await;
         if let Err(RpcErrorKind::BatchTooLarge { max }) = &result {
             endpoint.learn_batch_calls(count, *max);
+        }
+        let took = started.elapsed().saturating_sub(waited);
+        self.endpoints.judge(endpoint, kind, took, classify::outcome(&result));
+        if kind == CallKind::Read && result.is_ok() {
+            self.hedges.answered(self.endpoints.now(), (method(calls), calls.len() > 1), took);
         }
         traced.end(&result, waited, bytes_in, &endpoint.limited.limiter.snapshot(endpoint.limited.clock.now()));
         result

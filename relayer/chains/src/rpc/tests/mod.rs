@@ -3,6 +3,7 @@
 mod batching;
 mod bodies;
 mod endpoints;
+mod extra;
 mod pacing;
 mod wake;
 

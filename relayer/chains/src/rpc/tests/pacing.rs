@@ -113,7 +113,7 @@ async fn a_429_is_obeyed_and_the_call_answered_after_it() {
         }
         // Leaves, if wrongly, while the first is held off.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        rpc.call("status", json!({})).await
+        rpc.call("health", json!({})).await
     });
     assert!(a.is_ok() && b.is_ok());
     let seen = node.seen();
