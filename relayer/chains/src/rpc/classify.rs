@@ -15,7 +15,7 @@ const INVALID_REQUEST: i64 = -32600;
 const INTERNAL_ERROR: i64 = -32603;
 
 /// The answers in the order of the calls, or what is wrong with all of them.
-pub(crate) fn replies(http: &HttpReply, first_id: u64, calls: usize) -> Result<Vec<Reply>, RpcErrorKind> {
+pub(crate) fn replies(http: HttpReply, first_id: u64, calls: usize) -> Result<Vec<Reply>, RpcErrorKind> {
     let status = http.status;
     let success = (200..300).contains(&status);
     if status == 429 || status == 503 && http.retry_after.is_some() {
@@ -24,7 +24,7 @@ pub(crate) fn replies(http: &HttpReply, first_id: u64, calls: usize) -> Result<V
     if status == 413 && calls > 1 {
         return Err(RpcErrorKind::BatchTooLarge { max: None });
     }
-    match wire::replies(&http.body, first_id, calls) {
+    match wire::replies(http.body, first_id, calls) {
         Ok(Replies::Each(replies)) if success => Ok(replies),
         Ok(Replies::Whole(rejected)) => Err(whole(rejected, calls)),
         // A single call refused with its own id beside an HTTP error status.
@@ -95,14 +95,14 @@ mod tests {
 
     #[test]
     fn statuses_that_throttle_are_told_from_those_that_fail() {
-        let throttled = replies(&http(429, Some(3), ""), 0, 1).unwrap_err();
+        let throttled = replies(http(429, Some(3), ""), 0, 1).unwrap_err();
         assert_eq!(
             throttled,
             RpcErrorKind::Throttled { by: ThrottledBy::Status(429), retry_after: Some(Duration::from_secs(3)) }
         );
-        assert!(matches!(replies(&http(503, Some(1), ""), 0, 1), Err(RpcErrorKind::Throttled { .. })));
+        assert!(matches!(replies(http(503, Some(1), ""), 0, 1), Err(RpcErrorKind::Throttled { .. })));
         for status in [301, 401, 500, 502, 503] {
-            let error = replies(&http(status, None, "<html>"), 0, 1).unwrap_err();
+            let error = replies(http(status, None, "<html>"), 0, 1).unwrap_err();
             assert_eq!(error, RpcErrorKind::Unavailable { why: Unavailable::Status(status), retry_after: None });
             assert_eq!(outcome::<()>(&Err(error)), Outcome::Failed);
         }
@@ -112,7 +112,7 @@ mod tests {
     fn an_applications_no_beside_an_error_status_is_no_fault_of_the_endpoint() {
         let body =
             r#"{"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"Internal error","data":"tx not found"}}"#;
-        let answers = replies(&http(500, None, body), 4, 1).unwrap();
+        let answers = replies(http(500, None, body), 4, 1).unwrap();
         let kind = one(answers[0].clone().unwrap_err(), CallKind::Read);
         assert_eq!(kind, RpcErrorKind::Rejected(Box::new(rejected(-32603, "tx not found"))));
         assert_eq!(outcome::<()>(&Err(kind)), Outcome::Answered);
@@ -136,7 +136,7 @@ mod tests {
     fn the_batch_maximum_is_read_from_cometbfts_words() {
         let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request",
             "data":"batch request exceeds maximum (10) allowed number of requests"}}"#;
-        let error = replies(&http(200, None, body), 0, 11).unwrap_err();
+        let error = replies(http(200, None, body), 0, 11).unwrap_err();
         assert_eq!(error, RpcErrorKind::BatchTooLarge { max: Some(10) });
     }
 }

@@ -20,7 +20,7 @@ pub fn replies(
     kind: CallKind,
 ) -> Result<Vec<Result<Box<RawValue>, RpcErrorKind>>, RpcErrorKind> {
     let http = HttpReply { status, retry_after, body: body.to_vec() };
-    let replies = classify::replies(&http, first_id, calls)?;
+    let replies = classify::replies(http, first_id, calls)?;
     Ok(replies.into_iter().map(|reply| reply.map_err(|rejected| classify::one(rejected, kind))).collect())
 }
 

@@ -183,7 +183,7 @@ impl Stack {
         let request = timeout(self.settings.timeout, async {
             let http = endpoint.transport.post(body, scope.traceparent.as_deref()).await?;
             bytes_in = http.body.len();
-            let replies = classify::replies(&http, first_id, calls.len())?;
+            let replies = classify::replies(http, first_id, calls.len())?;
             throttled_or_full(&replies, kind).map_or(Ok(replies), Err)
         });
         let call = limited::call(kind, weight, scope.urgency);

@@ -4,13 +4,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::{Malformed, Rejected};
-use super::limits::ERROR_TEXT_BYTES;
+use super::limits::{ERROR_TEXT_BYTES, IN_PLACE_BYTES};
 
 /// One call as written.
 #[derive(Serialize)]
@@ -56,8 +57,35 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Reads the answer to the calls `first_id .. first_id + calls`.
-pub(crate) fn replies(body: &[u8], first_id: u64, calls: usize) -> Result<Replies, Malformed> {
+/// Reads the answer to the calls `first_id .. first_id + calls`. A large result stays where it is: the body becomes that result.
+pub(crate) fn replies(mut body: Vec<u8>, first_id: u64, calls: usize) -> Result<Replies, Malformed> {
+    let (mut slots, large) = match read(&body, first_id, calls)? {
+        Read::Whole(rejected) => return Ok(Replies::Whole(rejected)),
+        Read::Each(slots, large) => (slots, large),
+    };
+    if let Some((slot, at)) = large {
+        body.truncate(at.end);
+        body.drain(..at.start);
+        let text = String::from_utf8(body).map_err(|_| Malformed::NotJson { line: 1, column: at.start })?;
+        let result = RawValue::from_string(text).map_err(malformed)?;
+        if let Some(slot) = slots.get_mut(slot) {
+            *slot = Some(Ok(result));
+        }
+    }
+    let missing = slots.iter().filter(|slot| slot.is_none()).count();
+    if missing > 0 {
+        return Err(Malformed::MissingAnswers(missing));
+    }
+    Ok(Replies::Each(slots.into_iter().flatten().collect()))
+}
+
+/// What was read: the answers, and where in the body the one lies that is not copied, with its slot.
+enum Read {
+    Whole(Rejected),
+    Each(Vec<Option<Reply>>, Option<(usize, Range<usize>)>),
+}
+
+fn read(body: &[u8], first_id: u64, calls: usize) -> Result<Read, Malformed> {
     let array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let envelopes = if array {
         let mut json = serde_json::Deserializer::from_slice(body);
@@ -67,24 +95,33 @@ pub(crate) fn replies(body: &[u8], first_id: u64, calls: usize) -> Result<Replie
     } else {
         vec![serde_json::from_slice(body).map_err(malformed)?]
     };
+    let size = |envelope: &Envelope<'_>| envelope.result.map_or(0, |result| result.get().len());
+    let largest = envelopes.iter().map(size).max().filter(|bytes| *bytes >= IN_PLACE_BYTES);
+    let mut large = None;
     let mut slots: Vec<Option<Reply>> = (0..calls).map(|_| None).collect();
     for envelope in envelopes {
         let id = envelope.id.and_then(|id| id.get().parse::<u64>().ok());
-        let reply = reply(envelope.result, envelope.error)?;
-        let slot = id.and_then(|id| usize::try_from(id.checked_sub(first_id)?).ok()).and_then(|i| slots.get_mut(i));
-        match (slot, reply) {
+        let index = id.and_then(|id| usize::try_from(id.checked_sub(first_id)?).ok());
+        let in_place = large.is_none() && envelope.error.is_none() && largest == Some(size(&envelope));
+        let reply = match envelope.result {
+            Some(result) if in_place => {
+                // Both are addresses within one slice.
+                let start = (result.get().as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+                let end = start.saturating_add(result.get().len());
+                large = index.map(|index| (index, start..end));
+                Ok(RawValue::NULL.to_owned())
+            }
+            result => reply(result, envelope.error)?,
+        };
+        match (index.and_then(|index| slots.get_mut(index)), reply) {
             (Some(slot @ None), reply) => *slot = Some(reply),
             (Some(Some(_)), _) => return Err(Malformed::DuplicateId),
             // No id, null or CometBFT's -1: the request as a whole was refused.
-            (None, Err(rejected)) if id.is_none() => return Ok(Replies::Whole(rejected)),
+            (None, Err(rejected)) if id.is_none() => return Ok(Read::Whole(rejected)),
             (None, _) => return Err(Malformed::UnknownId),
         }
     }
-    let missing = slots.iter().filter(|slot| slot.is_none()).count();
-    if missing > 0 {
-        return Err(Malformed::MissingAnswers(missing));
-    }
-    Ok(Replies::Each(slots.into_iter().flatten().collect()))
+    Ok(Read::Each(slots, large))
 }
 
 fn reply(result: Option<&RawValue>, error: Option<ErrorObject<'_>>) -> Result<Reply, Malformed> {
@@ -137,5 +174,34 @@ impl<'de> Visitor<'de> for AtMost {
             read.push(envelope);
         }
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_result_is_the_same_in_its_place_as_a_small_one_that_is_copied() {
+        let large = format!("{{ \"events\": [\"{}ü\"] }}", "x".repeat(IN_PLACE_BYTES));
+        let larger = format!("[\"{}\"]", "y".repeat(2 * IN_PLACE_BYTES));
+        let body = |results: [&str; 3]| {
+            let answers = results
+                .iter()
+                .zip([9, 7, 8])
+                .map(|(result, id)| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\": {result} }}"));
+            format!(" [ {} ]\n", answers.collect::<Vec<_>>().join(" ,\n ")).into_bytes()
+        };
+        for results in [["1", &large, "null"], [&large, "{}", &larger], [&larger, &larger, "2"], ["1", "2", "3"]] {
+            let Ok(Replies::Each(read)) = replies(body(results), 7, 3) else { panic!("not read") };
+            let read: Vec<_> = read.into_iter().map(|reply| reply.unwrap().get().to_owned()).collect();
+            assert!(read == [results[1], results[2], results[0]], "{} bytes", results.concat().len());
+        }
+        let single = format!("{{\"result\":{large},\"id\":4}}");
+        assert!(matches!(replies(single.clone().into_bytes(), 4, 1), Ok(Replies::Each(one)) if one.len() == 1));
+        assert!(matches!(replies(single.clone().into_bytes(), 5, 1), Err(Malformed::UnknownId)));
+        assert!(matches!(replies(single.into_bytes(), 4, 2), Err(Malformed::MissingAnswers(1))));
+        let both = format!("{{\"id\":4,\"result\":{large},\"error\":{{\"code\":1}}}}");
+        assert!(matches!(replies(both.into_bytes(), 4, 1), Err(Malformed::ResultOrError)));
     }
 }
