@@ -26,9 +26,9 @@ pub mod store;
 
 pub use admission::{Admission, Call, CallKind, Level, Outcome, Refusal, Snapshot};
 pub use clock::{CachedClock, Clock};
-pub use limiter_core::{Time, hedge, outlier, percentile, retry};
 pub use limiter_core::breaker::{Settings as BreakerSettings, State as BreakerState};
 pub use limiter_core::bucket::Never;
 pub use limiter_core::priority::Class as Urgency;
+pub use limiter_core::{Time, hedge, outlier, percentile, retry};
 pub use permit::Permit;
 pub use state::{Limiter, Settings};
