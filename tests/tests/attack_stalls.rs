@@ -40,8 +40,11 @@ async fn attack_44_websocket_that_stalls_silently() {
         let more = until("another event socket", WAIT, async || Ok((chain.faults().sockets() > before).then_some(())));
         more.await.unwrap();
         let metrics = line.relayer.admin.metrics().await.unwrap();
+        let labels = [("chain", chain.id()), ("method", "subscribe"), ("status", "silent")];
+        assert!(metrics.sum("relay_rpc_requests_total", &labels) >= 1.0, "{}", metrics.lines_of("relay_rpc_requests"));
         let height = metrics.sum("relay_chain_height", &[("chain", chain.id())]);
         assert!(height > 0.0 && height + 60.0 > chain.height().await.unwrap() as f64, "{height}");
     }
+    assert!(line.relayer.log().contains("open and silent"), "{}", line.relayer.log());
     assert!(line.relayer.admin.health().await.unwrap().ready);
 }

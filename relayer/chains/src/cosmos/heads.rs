@@ -175,7 +175,10 @@ async fn run(node: Node, news: watch::Sender<News>, poll: Duration, mut wakes: O
             () = pause => {}
             wake = wake => match wake {
                 Some(Wake::Block(_) | Wake::Reconnected) => live = true,
-                Some(Wake::Suspect) => live = false,
+                Some(Wake::Suspect(why)) => {
+                    live = false;
+                    node.rpc().stream_lost(why);
+                }
                 None => return,
             },
         }

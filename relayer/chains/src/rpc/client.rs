@@ -18,6 +18,7 @@ use super::flight::Flights;
 use super::limits::{CALL_DEADLINE, CALLS_AT_ONCE};
 use super::retry::Stack;
 use super::settings::RpcSettings;
+use super::traced::CallReport;
 use super::view::LimitView;
 
 /// One JSON-RPC call.
@@ -181,6 +182,13 @@ impl RpcClient {
     pub fn quarantine(&self, id: &EndpointId, reason: &'static str, span: Duration) -> bool {
         tracing::warn!(chain = &**self.chain(), endpoint = %id, reason, "endpoint in quarantine");
         self.stack.endpoints.quarantine(id, reason, span)
+    }
+
+    /// Counts the loss of the event stream, which is the first endpoint's, as a request `subscribe` with this status.
+    pub(crate) fn stream_lost(&self, why: &'static str) {
+        if let (Some(observer), Some(endpoint)) = (&self.stack.settings.observer, self.endpoints().first()) {
+            observer(&CallReport::stream(self.chain(), endpoint.label().clone(), why));
+        }
     }
 
     fn deadline(&self) -> Instant {

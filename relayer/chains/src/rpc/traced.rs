@@ -37,6 +37,14 @@ pub struct CallReport {
     pub waited: Duration,
 }
 
+impl CallReport {
+    pub(crate) fn stream(chain: &Arc<str>, endpoint: Arc<str>, status: &'static str) -> Self {
+        let (chain, method) = (chain.clone(), "subscribe");
+        let (duration, waited) = (Duration::ZERO, Duration::ZERO);
+        Self { chain, method, endpoint, status, calls: 0, bytes_out: 0, bytes_in: 0, duration, waited }
+    }
+}
+
 /// Reports when dropped, so that a cancelled request is counted, too.
 pub(crate) struct Traced<'a> {
     observer: Option<&'a Observer>,

@@ -42,8 +42,9 @@ pub enum Wake {
     Block(Box<RawValue>),
     /// The subscription stands (the first time, too): what came before it must be pulled.
     Reconnected,
-    /// No subscription, or a silent one: poll until [`Wake::Reconnected`] or a block. Told again after each failed connection.
-    Suspect,
+    /// No subscription, or a silent one: poll until [`Wake::Reconnected`] or a block. Told again after each failed connection, with a label
+    /// that says why: `silent`, `closed`, `broken`, ...
+    Suspect(&'static str),
 }
 
 /// What to subscribe to, where.
@@ -90,6 +91,21 @@ enum Ended {
     NoReader,
 }
 
+impl Ended {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Broken(_) => "broken",
+            Self::Closed => "closed",
+            Self::Malformed => "malformed",
+            Self::Refused(_) => "refused_by_node",
+            Self::Silent(_) => "silent",
+            Self::NoReader => "no_reader",
+        }
+    }
+}
+
 /// The stream's task, to be run by its owner until `stop` is cancelled or the receiver dropped, and its events.
 pub fn wake_stream(
     settings: WakeSettings,
@@ -118,8 +134,12 @@ async fn connections(settings: &WakeSettings, tls: Arc<rustls::ClientConfig>, wa
         if matches!(ended, Ended::NoReader) || wakes.is_closed() {
             return;
         }
-        tracing::debug!(endpoint = %settings.url, reason = %ended, "wake-up stream lost");
-        tell(wakes, Wake::Suspect);
+        if matches!(ended, Ended::Silent(_)) {
+            tracing::warn!(endpoint = %settings.url, reason = %ended, "the event stream is open and silent: it is opened again, blocks are polled");
+        } else {
+            tracing::debug!(endpoint = %settings.url, reason = %ended, "wake-up stream lost");
+        }
+        tell(wakes, Wake::Suspect(ended.label()));
         // Only a subscription that worked resets the pause: one that is accepted and dropped at once must not spin.
         if events > 0 {
             pauses = backoff.build();

@@ -47,7 +47,7 @@ async fn next(wakes: &mut Receiver<Wake>) -> String {
     match wakes.recv().await.unwrap() {
         Wake::Block(raw) => serde_json::from_str::<Value>(raw.get()).unwrap()["data"]["height"].to_string(),
         Wake::Reconnected => "reconnected".into(),
-        Wake::Suspect => "suspect".into(),
+        Wake::Suspect(_) => "suspect".into(),
     }
 }
 
