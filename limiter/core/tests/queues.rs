@@ -5,7 +5,7 @@ use limiter_core::bucket::{Bucket, Decision, Rate};
 use limiter_core::fair::{Fair, Refused};
 
 #[test]
-fn a_burst_of_delayed_packets_is_paced_and_other_channels_wait_one_round_at_most() {
+fn attack_40_a_burst_of_delayed_packets_is_paced_and_other_channels_wait_one_round_at_most() {
     let mut queue = Fair::new(3, 1_000, 1);
     let mut bucket = Bucket::new(Rate::per_second(100), 10);
     // Channel 0 releases 5,000 packets in one instant; beyond its bound its source must wait.
