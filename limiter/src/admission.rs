@@ -65,6 +65,10 @@ pub enum Level {
 }
 
 impl Level {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Rate, Self::Reserve, Self::Pace, Self::HoldOff, Self::Mempool, Self::Breaker, Self::Concurrency];
+
     /// A stable short word for metrics.
     pub const fn label(self) -> &'static str {
         match self {
@@ -120,6 +124,50 @@ pub enum Outcome {
     MempoolFull,
 }
 
+/// Refusals by level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refusals([u64; Level::ALL.len()]);
+
+impl Refusals {
+    /// Those of one level.
+    pub fn of(&self, level: Level) -> u64 {
+        self.0.get(level as usize).copied().unwrap_or_default()
+    }
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.0.iter().copied().fold(0, u64::saturating_add)
+    }
+    pub(crate) fn count(&mut self, level: Level) {
+        if let Some(counted) = self.0.get_mut(level as usize) {
+            *counted = counted.saturating_add(1);
+        }
+    }
+}
+
+/// How often a breaker went from one state to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes([[u64; Changes::STATES.len()]; Changes::STATES.len()]);
+
+impl Changes {
+    const STATES: [State; 3] = [State::Closed, State::Open, State::HalfOpen];
+
+    /// How often from the one to the other.
+    pub fn of(&self, from: State, to: State) -> u64 {
+        self.0.get(from as usize).and_then(|row| row.get(to as usize)).copied().unwrap_or_default()
+    }
+    /// From, to and how often, of those that happened.
+    pub fn happened(&self) -> impl Iterator<Item = (State, State, u64)> {
+        let pairs = Self::STATES.into_iter().flat_map(|from| Self::STATES.into_iter().map(move |to| (from, to)));
+        let counted = *self;
+        pairs.map(move |(from, to)| (from, to, counted.of(from, to))).filter(|(_, _, count)| *count > 0)
+    }
+    pub(crate) fn count(&mut self, from: State, to: State) {
+        if let Some(counted) = self.0.get_mut(from as usize).and_then(|row| row.get_mut(to as usize)) {
+            *counted = counted.saturating_add(1);
+        }
+    }
+}
+
 /// For metrics and `/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
@@ -145,6 +193,18 @@ pub struct Snapshot {
     pub health_permille: u32,
     /// A hold-off in force.
     pub held_until: Option<Time>,
+    /// When reads, or probes of them, may leave again; none while they may.
+    pub reads_from: Option<Time>,
+    /// The same for broadcasts: their breaker, or a full mempool.
+    pub broadcasts_from: Option<Time>,
+    /// Calls admitted, since the start.
+    pub admitted: u64,
+    /// Calls whose callers gave up, since the start, by what held them back.
+    pub refusals: Refusals,
+    /// Changes of the state of the breaker of reads, since the start.
+    pub read_changes: Changes,
+    /// Changes of the state of the breaker of broadcasts, since the start.
+    pub broadcast_changes: Changes,
     /// Requests that the node throttled, since the start.
     pub throttled: u64,
     /// Requests that came back, since the start.

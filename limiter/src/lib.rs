@@ -24,7 +24,7 @@ pub mod rules;
 mod state;
 pub mod store;
 
-pub use admission::{Admission, Call, CallKind, Level, Outcome, Refusal, Snapshot};
+pub use admission::{Admission, Call, CallKind, Changes, Level, Outcome, Refusal, Refusals, Snapshot};
 pub use clock::{CachedClock, Clock};
 pub use limiter_core::breaker::{Settings as BreakerSettings, State as BreakerState};
 pub use limiter_core::bucket::Never;

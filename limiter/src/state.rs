@@ -11,7 +11,7 @@ use limiter_core::breaker::{Class, Settings as BreakerSettings, Split, State as 
 use limiter_core::bucket::{Bucket, Decision, Rate};
 use limiter_core::concurrency::Concurrency;
 
-use crate::admission::{Admission, Call, CallKind, Level, Outcome, Refusal, Snapshot};
+use crate::admission::{Admission, Call, CallKind, Changes, Level, Outcome, Refusal, Refusals, Snapshot};
 use crate::learned::Learned;
 use crate::limits::{MEMPOOL_PAUSE, RETRY_AFTER_MAX};
 use crate::permit::{Hold, Permit};
@@ -47,6 +47,10 @@ struct State {
     broadcasts_held_until: Time,
     throttled: u64,
     completed: u64,
+    admitted: u64,
+    refusals: Refusals,
+    read_changes: Changes,
+    broadcast_changes: Changes,
 }
 
 #[derive(Debug)]
@@ -69,6 +73,10 @@ impl Limiter {
             broadcasts_held_until: Time::ZERO,
             throttled: 0,
             completed: 0,
+            admitted: 0,
+            refusals: Refusals::default(),
+            read_changes: Changes::default(),
+            broadcast_changes: Changes::default(),
         }))))
     }
 
@@ -98,6 +106,7 @@ impl Limiter {
         match state.breakers.of_mut(class).admit(now) {
             Ok(ticket) if state.concurrency.take() => {
                 state.carry = carry;
+                state.admitted = state.admitted.saturating_add(1);
                 let in_flight = state.concurrency.in_flight();
                 state.learned.leaves(now, call.weight, in_flight);
                 drop(state);
@@ -127,6 +136,7 @@ impl Limiter {
         for class in [Class::Read, Class::Broadcast] {
             state.breakers.of_mut(class).force_open(until);
         }
+        state.note_changes();
     }
 
     /// Capacity: the largest weight a call may have.
@@ -139,9 +149,17 @@ impl Limiter {
         self.0.lock().refuse(now, CallKind::Read, Level::Concurrency, now)
     }
 
+    /// A caller gave up because of this, for metrics: it would have waited too long.
+    pub fn gave_up(&self, level: Level) {
+        self.0.lock().refusals.count(level);
+    }
+
     /// For metrics.
     pub fn snapshot(&self, now: Time) -> Snapshot {
-        let state = self.0.lock();
+        let mut state = self.0.lock();
+        state.note_changes();
+        let (reads, broadcasts) = (state.breakers.of(Class::Read), state.breakers.of(Class::Broadcast));
+        let full_until = Some(state.broadcasts_held_until).filter(|until| *until > now);
         Snapshot {
             tokens: state.bucket.tokens(now),
             burst: state.bucket.burst(),
@@ -150,17 +168,33 @@ impl Limiter {
             learned_milli: state.learned.rate(),
             in_flight: state.concurrency.in_flight(),
             in_flight_limit: state.learned.in_flight_limit(),
-            breaker: state.breakers.of(Class::Read).state(now),
-            broadcast_breaker: state.breakers.of(Class::Broadcast).state(now),
+            breaker: reads.state(now),
+            broadcast_breaker: broadcasts.state(now),
+            reads_from: reads.peek(now),
+            broadcasts_from: broadcasts.peek(now).max(full_until),
             health_permille: state.learned.health_permille(),
             held_until: state.bucket.held_until(now),
             throttled: state.throttled,
             completed: state.completed,
+            admitted: state.admitted,
+            refusals: state.refusals,
+            read_changes: state.read_changes,
+            broadcast_changes: state.broadcast_changes,
         }
     }
 }
 
 impl State {
+    /// Counts what the breakers tell of themselves. They remember a few changes: asked after each outcome, none is lost.
+    fn note_changes(&mut self) {
+        while let Some(change) = self.breakers.of_mut(Class::Read).take_transition() {
+            self.read_changes.count(change.from, change.to);
+        }
+        while let Some(change) = self.breakers.of_mut(Class::Broadcast).take_transition() {
+            self.broadcast_changes.count(change.from, change.to);
+        }
+    }
+
     /// Everything but tokens and places, cheapest and longest-lasting first.
     fn refusal(&self, now: Time, call: &Call) -> Option<Refusal> {
         let refuse = |level, at| Some(self.refuse(now, call.kind, level, at));
@@ -263,6 +297,7 @@ impl Shared {
             let until = now.after(state.settings.breaker.open_for);
             state.breakers.of_mut(Class::Read).force_open(until);
         }
+        state.note_changes();
     }
 
     pub(crate) fn release(&self, kind: CallKind, hold: Hold) {

@@ -214,3 +214,32 @@ fn a_refusal_takes_nothing() {
     drop(held);
     assert!(matches!(limiter.check(ms(0), &Call::read(3)), Admission::Never(_)));
 }
+
+#[test]
+fn what_made_callers_give_up_and_how_breakers_changed_is_counted() {
+    let limiter = limiter(100, 10, 4);
+    assert_eq!(limiter.snapshot(ms(0)).refusals.total(), 0);
+    [Level::Pace, Level::Pace, Level::Concurrency].into_iter().for_each(|level| limiter.gave_up(level));
+    let refusals = limiter.snapshot(ms(0)).refusals;
+    assert_eq!(Level::ALL.map(|level| refusals.of(level)), [0, 0, 2, 0, 0, 0, 1]);
+    assert_eq!(refusals.total(), 3);
+
+    for _ in 0..5 {
+        go(&limiter, ms(0), &Call::read(1)).outcome(ms(0), Outcome::Failed);
+    }
+    let open = limiter.snapshot(ms(1));
+    assert_eq!((open.breaker, open.reads_from, open.admitted), (BreakerState::Open, Some(ms(1_000)), 5));
+    assert_eq!((open.broadcast_breaker, open.broadcasts_from), (BreakerState::Closed, None));
+    // One that relapses, then recovers.
+    go(&limiter, ms(1_000), &Call::read(1)).outcome(ms(1_000), Outcome::Failed);
+    go(&limiter, ms(3_000), &Call::read(1)).outcome(ms(3_000), Outcome::Answered);
+    let closed = limiter.snapshot(ms(3_000));
+    assert_eq!((closed.breaker, closed.reads_from), (BreakerState::Closed, None));
+    let (shut, open, half) = (BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen);
+    let happened: Vec<_> = closed.read_changes.happened().collect();
+    assert_eq!(happened, [(shut, open, 1), (open, half, 2), (half, shut, 1), (half, open, 1)]);
+    assert_eq!(closed.broadcast_changes.happened().count(), 0);
+
+    go(&limiter, ms(3_000), &Call::broadcast(1)).outcome(ms(3_000), Outcome::MempoolFull);
+    assert_eq!(limiter.snapshot(ms(3_000)).broadcasts_from, Some(ms(4_000)));
+}

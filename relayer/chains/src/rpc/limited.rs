@@ -3,7 +3,7 @@
 //! One caller of each line stands at the front and asks; the others queue on a fair semaphore, so a refusal wakes one and not
 //! all. A caller that goes away (dropped future) leaves its place to the next, and its permit gives back what it held.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use limiter::{Admission, Call, CallKind, Level, Limiter, Outcome, Permit, Refusal, Time, Urgency};
@@ -47,8 +47,6 @@ pub(crate) struct Limited {
     freed: Notify,
     /// Requests waiting for admission.
     pub(crate) queued: AtomicU32,
-    /// Requests refused, since the start.
-    pub(crate) refused: AtomicU64,
 }
 
 /// One more in the line, until dropped.
@@ -90,7 +88,6 @@ impl Limited {
             broadcasts: Semaphore::new(1),
             freed: Notify::new(),
             queued: AtomicU32::new(0),
-            refused: AtomicU64::new(0),
         }
     }
 
@@ -149,7 +146,7 @@ impl Limited {
     }
 
     fn refused(&self, refusal: Refusal) -> RpcErrorKind {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.limiter.gave_up(refusal.level);
         let retry_after = Some(refusal.not_before.since(self.clock.now()));
         match refusal.level {
             Level::Breaker => RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, retry_after },

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use limiter::{Call, Level, Time};
+use limiter::{Call, Changes, Level, Refusals, Time};
 
 use super::endpoint_url::EndpointId;
 use super::endpoints::Endpoint;
@@ -39,24 +39,37 @@ pub struct LimitView {
     pub in_flight_limit: u32,
     /// The breaker of reads.
     pub reads: BreakerState,
+    /// How much longer no read, or no probe, may leave.
+    pub reads_from: Option<Duration>,
+    /// How its state changed, since the start.
+    pub read_changes: Changes,
     /// The breaker of broadcasts.
     pub broadcasts: BreakerState,
+    /// How much longer no broadcast, or no probe, may leave: this breaker, or a full mempool.
+    pub broadcasts_from: Option<Duration>,
+    /// How its state changed, since the start.
+    pub broadcast_changes: Changes,
     /// How much longer the node's Retry-After, or the pause after throttles in a row, holds all calls off.
     pub held_off: Option<Duration>,
     /// Health of the last ten seconds with calls, thousandths.
     pub health_permille: u32,
+    /// Requests that were let through.
+    pub admitted: u64,
     /// Requests that came back.
     pub completed: u64,
     /// Thereof throttled by the node.
     pub throttled: u64,
     /// Requests that our own limits refused.
     pub refused: u64,
+    /// Thereof by what refused them.
+    pub refusals: Refusals,
 }
 
 pub(crate) fn of(endpoint: &Endpoint, now: Time) -> LimitView {
     let limited = &endpoint.limited;
     let snapshot = limited.limiter.snapshot(now);
     let refusal = limited.limiter.peek(now, &Call::read(1));
+    let left = |until: Option<Time>| until.map(|until| until.since(now));
     let level = match (refusal, snapshot.learned_milli) {
         (Some(refusal), _) => refusal.level,
         (None, Some(_)) => Level::Pace,
@@ -76,11 +89,17 @@ pub(crate) fn of(endpoint: &Endpoint, now: Time) -> LimitView {
         in_flight: snapshot.in_flight,
         in_flight_limit: snapshot.in_flight_limit,
         reads: snapshot.breaker,
+        reads_from: left(snapshot.reads_from),
+        read_changes: snapshot.read_changes,
         broadcasts: snapshot.broadcast_breaker,
-        held_off: snapshot.held_until.map(|until| until.since(now)),
+        broadcasts_from: left(snapshot.broadcasts_from),
+        broadcast_changes: snapshot.broadcast_changes,
+        held_off: left(snapshot.held_until),
         health_permille: snapshot.health_permille,
+        admitted: snapshot.admitted,
         completed: snapshot.completed,
         throttled: snapshot.throttled,
-        refused: limited.refused.load(Ordering::Relaxed),
+        refused: snapshot.refusals.total(),
+        refusals: snapshot.refusals,
     }
 }

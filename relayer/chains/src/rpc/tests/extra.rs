@@ -122,6 +122,7 @@ async fn limits_are_told_as_they_are() {
     let held = rpc.limits().remove(0);
     assert_eq!((held.rule, held.throttled, held.completed), ("hold_off", 1, 1));
     assert!(held.held_off.unwrap() > Duration::from_secs(590) && held.refused >= 1);
+    assert_eq!((held.refusals.of(Level::HoldOff), held.refusals.of(Level::Rate)), (held.refused, 0));
     assert!(held.learned_milli.unwrap() < 200_000);
     assert_eq!((held.reads, held.broadcasts, held.queue_depth), (BreakerState::Closed, BreakerState::Closed, 0));
 }
