@@ -112,6 +112,11 @@ impl RollOut {
     }
 }
 
+/// Whether a rule that is in force for `percent` of the keys is in force for this one. A key that has it keeps it as the share grows.
+pub fn reaches(percent: u64, rule: &[u8], key: &[u8]) -> bool {
+    (hash(hash(0, rule), key) >> 32).saturating_mul(100) >> 32 < percent
+}
+
 /// FNV-1a with a final mix: stable across versions and machines, which the standard hasher does not promise.
 fn hash(salt: u64, key: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
@@ -157,6 +162,15 @@ mod tests {
         assert!((400..600).contains(&canary.len()) && (2_800..3_200).contains(&third.len()));
         assert!(canary.iter().all(|key| third.binary_search(key).is_ok()));
         assert_ne!(canary, keys(&RollOut::new(at(0), 2, STAGE)));
+    }
+
+    #[test]
+    fn a_rule_reaches_a_share_of_the_keys_that_only_grows() {
+        let keys = |percent| (0..10_000u32).filter(move |key| reaches(percent, b"rule", &key.to_be_bytes()));
+        assert!((400..600).contains(&keys(5).count()) && (2_800..3_200).contains(&keys(30).count()));
+        assert_eq!(keys(100).count(), 10_000);
+        let third: Vec<_> = keys(30).collect();
+        assert!(keys(5).all(|key| third.binary_search(&key).is_ok()));
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub const HOT_OVERRIDES: usize = 1_000;
 pub const PROBES: u64 = limiter_core::limits::PROBES as u64;
 /// Buckets of a breaker's statistic window.
 pub const STAT_BUCKETS: u64 = 100;
+/// Names of calls (chain, endpoint, channel, method) whose rules are remembered: past them all are looked up anew.
+pub const PATHS: usize = 10_000;
+/// Cells of a quota past which those that owe nothing are forgotten.
+pub const CELLS: usize = 10_000;
 /// How often a watched file is looked at.
 pub const FILE_POLL: Duration = Duration::from_millis(500);
 /// A file is read once it stood still for so long: no half-written set.

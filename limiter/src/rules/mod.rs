@@ -2,7 +2,7 @@
 //!
 //! Clause: *Rule chain and rules*. A [`RuleSet`] is read from TOML or JSON of one form ([`form`]), checked as a whole
 //! ([`RulesError`] names rule, field and reason; an invalid set changes nothing) and published by [`Rules`], one `Arc` swap.
-//! [`Changes`] says, by rule id, what was kept: whoever holds state keeps that of equal rules. Sources ([`source`]): the relayer's
+//! [`Changes`] says, by rule id, what was kept; [`enforce`] asks the rules for each call and keeps the state of those that stay. Sources ([`source`]): the relayer's
 //! file, a watched file, an HTTP endpoint, etcd. A set with a hybrid-logical-clock `version` never replaces a newer one.
 //!
 //! ```
@@ -20,6 +20,7 @@
 //! ```
 
 mod check;
+pub mod enforce;
 mod error;
 pub mod form;
 pub mod limits;
