@@ -13,6 +13,7 @@ pub mod journal;
 pub mod keys;
 pub mod lane;
 pub mod limits;
+mod limits_view;
 pub mod open;
 pub mod path;
 pub mod program;

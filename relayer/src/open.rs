@@ -143,7 +143,13 @@ impl Opener {
         rpc.attempts = usize::try_from(chain.limits.retry_attempts).unwrap_or(0).saturating_add(1);
         rpc.body_bytes = chain.limits.max_response_bytes;
         rpc.observer = self.metrics.clone().map(|metrics| -> relayer_chains::rpc::Observer {
-            Arc::new(move |r| metrics.rpc_request(&r.chain, r.method, &r.endpoint, r.status, r.calls))
+            Arc::new(move |r| {
+                metrics.rpc_request(&r.chain, r.method, &r.endpoint, r.status, r.calls);
+                // The loss of an event stream is reported as a request without calls, which waits for nothing.
+                if r.calls > 0 {
+                    metrics.limiter_waited(&r.chain, &r.endpoint, r.waited);
+                }
+            })
         });
         Ok(rpc)
     }

@@ -1,7 +1,7 @@
 //! What the admin port tells: the state of chains, paths, limits and journal, gathered twice a second.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use limiter::BreakerState as State;
 use relayer_chains::cosmos::tx::NO_ACCOUNT;
@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{
-    ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency, LimitStatus,
+    ChainLimits, ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency,
     PathStatus, Snapshot, VerifierStatus,
 };
+use crate::limits_view;
 use crate::path::Path;
 use crate::program::Program;
 use crate::remedy::chain_remedy;
@@ -46,7 +47,6 @@ struct Watched {
     follower: Arc<crate::follow::Follower>,
     wallet: watch::Receiver<Wallet>,
     silent_after: Duration,
-    per_second: f64,
 }
 
 /// What is known of a chain's wallet.
@@ -93,6 +93,7 @@ async fn watch_wallet(
 pub struct Gatherer {
     program: Program,
     chains: Vec<Watched>,
+    limits: Vec<limits_view::Watch>,
     /// Ends with the gatherer.
     _wallets: JoinSet<()>,
     paths: Vec<Arc<Path>>,
@@ -110,17 +111,18 @@ impl Gatherer {
             .iter()
             .filter_map(|(id, chain)| {
                 let follower = relayer.followers.get(id)?.clone();
-                let per_second = settings.chain(id).map_or(0.0, |c| f64::from(c.limits.requests_per_second));
                 let block_time = settings.chain(id).map_or(Duration::from_secs(6), |c| c.block_time);
                 let silent_after = SILENT_LEAST + block_time * SILENT_BLOCKS;
                 let (to, wallet) = watch::channel(Wallet::default());
                 wallets.spawn(watch_wallet(chain.clone(), program.metrics.clone(), to));
-                Some(Watched { chain: chain.clone(), follower, wallet, silent_after, per_second })
+                Some(Watched { chain: chain.clone(), follower, wallet, silent_after })
             })
             .collect();
+        let limits = chains.iter().map(|watched| limits_view::Watch::new(watched.chain.clone())).collect();
         Self {
             program: program.clone(),
             chains,
+            limits,
             _wallets: wallets,
             paths: relayer.paths.clone(),
             started_unix_s: unix_ms() / 1_000,
@@ -129,14 +131,16 @@ impl Gatherer {
     }
 
     /// Gathers for ever.
-    pub async fn run(self, to: watch::Sender<Arc<Snapshot>>) {
+    pub async fn run(mut self, to: watch::Sender<Arc<Snapshot>>) {
         while !to.is_closed() {
             to.send_replace(Arc::new(self.gather()));
             tokio::time::sleep(EVERY).await;
         }
     }
 
-    fn gather(&self) -> Snapshot {
+    fn gather(&mut self) -> Snapshot {
+        let limits: Vec<ChainLimits> = self.limits.iter_mut().map(|watch| watch.read(Instant::now())).collect();
+        limits.iter().for_each(|chain| self.program.metrics.limits(chain));
         let mut reasons = Vec::new();
         let chains = self.chains.iter().map(|c| self.chain(c, &mut reasons)).collect();
         let paths = self.paths.iter().map(|p| path(p, &mut reasons)).collect();
@@ -155,7 +159,7 @@ impl Gatherer {
             chains,
             paths,
             verifier: VerifierStatus { workers: self.workers, queued: self.program.pool.queued() as u64 },
-            limits: self.chains.iter().flat_map(limits).collect(),
+            limits,
             journal: JournalHealth { bytes: journal.bytes, degraded: journal.degraded.map(|e| e.to_string()) },
         }
     }
@@ -256,17 +260,6 @@ impl Gatherer {
             error: trouble,
         }
     }
-}
-
-fn limits(watched: &Watched) -> impl Iterator<Item = LimitStatus> {
-    let id = watched.chain.id().to_string();
-    let per_second = watched.per_second;
-    watched.chain.rpc().health().into_iter().map(move |e| LimitStatus {
-        key: format!("{id} {}", e.id.label()),
-        tokens: e.limiter.tokens as f64,
-        burst: e.limiter.burst as f64,
-        per_second,
-    })
 }
 
 fn path(path: &Path, reasons: &mut Vec<String>) -> PathStatus {

@@ -1,4 +1,4 @@
-//! The other side: `relayer status` and `relayer health` ask a running relayer.
+//! The other side: `relayer status`, `relayer limits` and `relayer health` ask a running relayer.
 
 use std::net::SocketAddr;
 
@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use super::limit::Limits;
 use super::snapshot::{Health, Snapshot};
 use crate::limits;
 
@@ -70,6 +71,12 @@ impl AdminClient {
     /// `/status`.
     pub async fn status(&self) -> Result<Snapshot, AdminError> {
         let response = self.ok("/status").await?;
+        self.json(response).await
+    }
+
+    /// `/limits`.
+    pub async fn limits(&self) -> Result<Limits, AdminError> {
+        let response = self.ok("/limits").await?;
         self.json(response).await
     }
 

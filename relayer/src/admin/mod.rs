@@ -1,6 +1,7 @@
 //! The admin port: what a running relayer tells about itself, and the client that asks it.
 //!
-//! `GET /health` (200 ready, 503 not, with the reasons), `GET /status` (the [`Snapshot`] as JSON), `GET /metrics` (Prometheus text).
+//! `GET /health` (200 ready, 503 not, with the reasons), `GET /status` (the [`Snapshot`] as JSON), `GET /limits` ([`Limits`], likewise),
+//! `GET /metrics` (Prometheus text).
 //! Nothing here acts yet. Spec: "Admin API and page" of the observability specification; attack 50.
 //!
 //! It listens on loopback. Anywhere else it wants a token, which every request must then bear. On loopback a request must name the
@@ -25,14 +26,16 @@
 //! ```
 
 mod client;
+mod limit;
 mod server;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 pub use client::{AdminClient, AdminError};
+pub use limit::{BreakerChange, BreakerStatus, ChainLimits, EndpointLimits, Limits, Out, PerSecond};
 pub use server::{AdminServer, ServeError, Sources};
 pub use snapshot::{
-    ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, Health, JournalHealth, Latency,
-    LimitStatus, PathStatus, Snapshot, VerifierStatus,
+    ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, Health, JournalHealth, Latency, PathStatus,
+    Snapshot, VerifierStatus,
 };

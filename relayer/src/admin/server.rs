@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use super::limit::Limits;
 use super::snapshot::{Health, Snapshot};
 use crate::limits;
 
@@ -115,6 +116,7 @@ fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/status", get(status))
+        .route("/limits", get(limits_now))
         .route("/metrics", get(metrics))
         .layer(from_fn_with_state(admin.clone(), guard))
         .with_state(admin)
@@ -125,6 +127,11 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
     let health = Health { live: true, ready: snapshot.ready, reasons: snapshot.reasons.clone() };
     let code = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(health)).into_response()
+}
+
+async fn limits_now(State(admin): State<Arc<Admin>>) -> Response {
+    let snapshot = admin.sources.snapshot.borrow().clone();
+    Json(Limits { at_unix_ms: snapshot.at_unix_ms, chains: snapshot.limits.clone() }).into_response()
 }
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {

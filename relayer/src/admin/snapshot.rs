@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::limit::ChainLimits;
 use crate::journal::JournalStatus;
 
 /// The relayer at one moment.
@@ -27,8 +28,8 @@ pub struct Snapshot {
     pub paths: Vec<PathStatus>,
     /// Verification.
     pub verifier: VerifierStatus,
-    /// Limits of requests, by chain.
-    pub limits: Vec<LimitStatus>,
+    /// How calls are limited, by chain.
+    pub limits: Vec<ChainLimits>,
     /// Journal.
     pub journal: JournalHealth,
 }
@@ -166,20 +167,6 @@ pub struct VerifierStatus {
     pub workers: u64,
     /// Jobs waiting.
     pub queued: u64,
-}
-
-/// The request limit of a chain.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LimitStatus {
-    /// What is limited: chain, or chain and endpoint.
-    pub key: String,
-    /// Tokens left now.
-    pub tokens: f64,
-    /// Tokens at most.
-    pub burst: f64,
-    /// Refill per second.
-    pub per_second: f64,
 }
 
 /// The journal.

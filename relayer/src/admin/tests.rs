@@ -54,11 +54,20 @@ async fn status_and_metrics_arrive_as_they_are() {
         balance: Some(u128::MAX.to_string()),
         ..ChainStatus::default()
     };
-    let snapshot = Snapshot { version: "1".into(), chains: vec![chain], ..Snapshot::default() };
+    let endpoint = EndpointLimits { endpoint: "http://127.0.0.1:1".into(), tokens: 3, ..EndpointLimits::default() };
+    let limits = ChainLimits { id: "sim-a-1".into(), endpoints: vec![endpoint], ..ChainLimits::default() };
+    let snapshot = Snapshot {
+        version: "1".into(),
+        at_unix_ms: 5,
+        chains: vec![chain],
+        limits: vec![limits],
+        ..Snapshot::default()
+    };
     sender.send_replace(Arc::new(snapshot.clone()));
     let client = AdminClient::new(server.address(), None).unwrap();
     assert_eq!(client.status().await.unwrap(), snapshot);
     assert_eq!(client.metrics().await.unwrap(), "relay_up 1\n");
+    assert_eq!(client.limits().await.unwrap(), Limits { at_unix_ms: 5, chains: snapshot.limits });
 }
 
 #[tokio::test]

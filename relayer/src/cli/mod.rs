@@ -2,7 +2,7 @@
 //!
 //! Standard output carries results only: text for people, or with `--json` one JSON value (for commands that end with a summary, the last
 //! line). Logs, progress bars and errors go to standard error. Exit codes: 0 done; 1 failed; 2 wrong usage or configuration; 3 asked for
-//! a state that is not there (`status`, `health`: no relayer runs, or it is not healthy).
+//! a state that is not there (`status`, `limits`, `health`: no relayer runs, or it is not healthy).
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +21,7 @@ pub mod error;
 pub mod init;
 mod inspect;
 pub mod keys;
+pub mod limits;
 pub mod packets;
 pub mod path;
 mod progress;
@@ -85,6 +86,8 @@ pub enum Command {
     Status(status::Status),
     /// Say whether the running relayer works.
     Health(status::Health),
+    /// Show what limits the running relayer's calls.
+    Limits(limits::Limits),
     /// Open paths and look at them.
     Path(path::PathArgs),
     /// Keep the wallets' keys.
@@ -198,6 +201,7 @@ async fn run(cli: Cli) -> Done {
         Command::Start(start) => start.run(&cli.common).await,
         Command::Status(status) => status.run(&cli.common).await,
         Command::Health(health) => health.run(&cli.common).await,
+        Command::Limits(limits) => limits.run(&cli.common).await,
         Command::Path(path) => path.run(&cli.common).await,
         Command::Keys(keys) => keys.run(&cli.common).await,
         Command::Packets(packets) => packets.run(&cli.common).await,

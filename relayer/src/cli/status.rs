@@ -5,7 +5,7 @@ use relayer_config::settings::Settings;
 
 use super::error::CliError;
 use super::table::{duration, table};
-use super::{Common, Done};
+use super::{Common, Done, limits};
 use crate::admin::{AdminClient, AdminError, PathStatus, Snapshot};
 use crate::keys;
 
@@ -109,7 +109,11 @@ fn text(s: &Snapshot) -> String {
         let rows: Vec<Vec<String>> = s
             .limits
             .iter()
-            .map(|l| vec![l.key.clone(), format!("{:.0}/{:.0}", l.tokens, l.burst), format!("{:.0}/s", l.per_second)])
+            .flat_map(|chain| chain.endpoints.iter().map(move |e| (&chain.id, e)))
+            .map(|(id, e)| {
+                let rate = limits::rate(e.learned_rate.map_or(e.rate, |learned| learned.min(e.rate)));
+                vec![format!("{id} {}", e.endpoint), format!("{}/{}", e.tokens, e.burst), rate]
+            })
             .collect();
         parts.push(String::new());
         parts.push(table(&["LIMIT", "TOKENS", "RATE"], &rows));

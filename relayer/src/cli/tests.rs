@@ -61,6 +61,7 @@ fn the_commands_of_the_specification_are_there() {
         "tx transfer",
         "query head",
         "health",
+        "limits",
         "completions",
         "version",
     ] {

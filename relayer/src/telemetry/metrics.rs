@@ -16,15 +16,17 @@
 //! assert!(metrics.encode().contains("relay_stage_latency_ms"));
 //! ```
 
-use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Error, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    CounterVec, Error, Gauge, GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use relayer_core::packet::PortChannel;
 
 pub use super::label::OTHER;
 use super::label::Values;
+use super::limiter::LimiterMetrics;
+pub use super::maker::Description;
+use super::maker::Maker;
 use crate::journal::JournalStatus;
 use crate::limits;
 
@@ -147,11 +149,12 @@ pub struct Metrics {
     spans_dropped: IntCounter,
     spans_exported: IntCounter,
     uptime_start: Gauge,
+    pub(super) limiter: LimiterMetrics,
 }
 
 /// Which of [`Metrics::values`] bounds a label.
 #[derive(Clone, Copy)]
-enum Label {
+pub(super) enum Label {
     Chain,
     Path,
     Method,
@@ -160,51 +163,6 @@ enum Label {
     Reason,
     Client,
     Account,
-}
-
-/// What one metric is, whether it has a series yet or not.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Description {
-    /// Its name.
-    pub name: String,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// What it says, with its unit.
-    pub help: String,
-}
-
-#[derive(Default)]
-struct Maker {
-    registry: Registry,
-    described: std::cell::RefCell<Vec<Description>>,
-}
-
-impl Maker {
-    fn keep<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C, Error> {
-        self.registry.register(Box::new(collector.clone()))?;
-        let of = |d: &prometheus::core::Desc| Description {
-            name: d.fq_name.clone(),
-            labels: d.variable_labels.clone(),
-            help: d.help.clone(),
-        };
-        self.described.borrow_mut().extend(collector.desc().into_iter().map(of));
-        Ok(collector)
-    }
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels)?)
-    }
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
-        self.keep(IntCounter::new(name, help)?)
-    }
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
-        self.keep(GaugeVec::new(Opts::new(name, help), labels)?)
-    }
-    fn int_gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-    fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec, Error> {
-        self.keep(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
-    }
 }
 
 impl Metrics {
@@ -320,6 +278,7 @@ impl Metrics {
                 .counter("relay_trace_spans_dropped_total", "Spans dropped because the exporter is away or slow.")?,
             spans_exported: m.counter("relay_trace_spans_exported_total", "Spans the collector took.")?,
             uptime_start: m.keep(Gauge::new("relayer_start_time_seconds", "Unix time of the start.")?)?,
+            limiter: LimiterMetrics::new(&m)?,
             channels: Values::listed(limits::LABEL_CHANNELS),
             values: std::array::from_fn(|_| Values::first(limits::LABEL_VALUES)),
             registry: m.registry,
@@ -328,7 +287,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    fn of<'v>(&self, label: Label, value: &'v str) -> &'v str {
+    pub(super) fn of<'v>(&self, label: Label, value: &'v str) -> &'v str {
         self.values.get(label as usize).map_or(OTHER, |v| v.of(value))
     }
 

@@ -4,7 +4,9 @@
 
 mod export;
 mod label;
+mod limiter;
 pub mod log;
+mod maker;
 pub mod metrics;
 pub mod panic;
 pub mod trace;
