@@ -18,6 +18,10 @@ pub const RPC_ADDRESSES: usize = 16;
 pub const PATTERNS: usize = 256;
 /// Excluded sequences of one channel and direction: exclusion is for single packets; a filter stops a flood.
 pub const EXCLUDED_SEQUENCES: usize = 10_000;
+/// Entries of `methods`, `endpoints` or `channels` in one table of limits: every call of the chain is held against all of them.
+pub const NARROW_LIMITS: usize = 256;
+/// Longest name of an RPC method or of a key in etcd.
+pub const RULE_NAME_BYTES: usize = 128;
 /// Longest name of a path or key: it becomes a file name and a metric label.
 pub const NAME_BYTES: usize = 64;
 /// Longest memo prefix in bytes: a part of the Cosmos SDK's default `max_memo_characters` (256), the rest is the relayer's.
@@ -81,6 +85,13 @@ pub const MAX_RESPONSE_BYTES: Bound = bound(
 );
 /// `limits.retry_attempts`.
 pub const RETRY_ATTEMPTS: Bound = bound(0, 20, 5, "retries are charged, too; more only load a sick node");
+/// `limits.methods.weight`.
+pub const METHOD_WEIGHT: Bound = bound(1, 1_000, 1, "a call costs at least one token, and no call a thousand others");
+/// `limits.rules.interval_ms` of a file, in which half a second passes between two looks by default.
+pub const RULES_FILE_MS: Bound = bound(100, 3_600_000, 500, "more often only warms the machine");
+/// `limits.rules.interval_ms` of an address.
+pub const RULES_HTTP_MS: Bound =
+    bound(1_000, 3_600_000, 5_000, "more often loads the server, and rules are no emergency brake");
 /// `chains.coin_type`: a hardened BIP-44 index has 31 bits.
 pub const COIN_TYPE: Bound = bound(0, 2_147_483_647, 118, "a BIP-44 coin type has 31 bits");
 /// `chains.gas.max_per_tx`.

@@ -28,6 +28,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
     /// Defaults of every chain's `limits`, already merged into them.
     pub limits: RequestLimits,
+    /// Where rules beyond those of this file come from.
+    pub rules: Option<RuleSource>,
     /// In the order of the file; ids are unique.
     pub chains: Vec<Chain>,
     /// In the order of the file; names are unique, their chains exist and differ.
@@ -130,6 +132,83 @@ pub struct RequestLimits {
     pub retry_attempts: u32,
 }
 
+/// Narrower limits of some of a chain's calls. All that name a call hold, beside the limits of its endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NarrowLimits {
+    /// By method; the chain's own before those of all chains.
+    pub methods: Vec<MethodLimit>,
+    /// In place of the chain's limits, by address.
+    pub endpoints: Vec<EndpointLimit>,
+    /// By channel.
+    pub channels: Vec<ChannelLimit>,
+}
+
+/// A limit of calls a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallRate {
+    /// Sustained calls a second.
+    pub requests_per_second: u32,
+    /// Calls at once after a pause.
+    pub burst: u32,
+}
+
+/// How often a method may be called, at all endpoints of the chain together, and what a call of it costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MethodLimit {
+    /// Its name; with a `*` at the end, of all that begin so.
+    pub method: String,
+    /// How often; `None`: as often as the other limits allow.
+    pub rate: Option<CallRate>,
+    /// How many of an endpoint's calls one of these counts for.
+    pub weight: u32,
+}
+
+/// The limits of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointLimit {
+    /// One of the chain's `rpc` addresses, or its `archive_rpc`.
+    pub rpc: Endpoint,
+    /// How often it may be called.
+    pub rate: CallRate,
+    /// Calls without an answer yet.
+    pub in_flight: u32,
+}
+
+/// How often a chain is asked for one channel's packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelLimit {
+    /// The channel's id on that chain.
+    pub channel: ChannelId,
+    /// How often.
+    pub rate: CallRate,
+}
+
+/// Where rules come from while the relayer runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuleSource {
+    /// A file that is watched.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// How often it is looked at.
+        interval: Duration,
+    },
+    /// An address that is asked again and again.
+    Http {
+        /// The whole address of the set.
+        url: Endpoint,
+        /// How often.
+        interval: Duration,
+    },
+    /// A key in an etcd, watched through its HTTP gateway.
+    Etcd {
+        /// The etcd.
+        url: Endpoint,
+        /// The key that holds the set.
+        key: String,
+    },
+}
+
 /// `[[chains]]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chain {
@@ -163,6 +242,8 @@ pub struct Chain {
     pub client: Client,
     /// How hard its nodes may be asked.
     pub limits: RequestLimits,
+    /// Limits of some of these calls.
+    pub narrow: NarrowLimits,
 }
 
 /// The wallet that pays on a chain.

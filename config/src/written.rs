@@ -61,7 +61,7 @@ table!(
     Telemetry { otlp_endpoint: Text, sample_ratio: Decimal, service_name: Text }
 );
 table!(
-    /// `[limits]` and `limits` of a chain.
+    /// `[limits]`
     Limits {
         requests_per_second: Number,
         burst: Number,
@@ -69,7 +69,39 @@ table!(
         request_timeout_ms: Number,
         max_response_bytes: Number,
         retry_attempts: Number,
+        methods: Vec<Spanned<MethodLimit>>,
+        rules: Sub<Rules>,
     }
+);
+table!(
+    /// `limits` of a chain.
+    ChainLimits {
+        requests_per_second: Number,
+        burst: Number,
+        in_flight: Number,
+        request_timeout_ms: Number,
+        max_response_bytes: Number,
+        retry_attempts: Number,
+        methods: Vec<Spanned<MethodLimit>>,
+        endpoints: Vec<Spanned<EndpointLimit>>,
+        channels: Vec<Spanned<ChannelLimit>>,
+    }
+);
+table!(
+    /// One of `methods` in a table of limits.
+    MethodLimit { method: Text, requests_per_second: Number, burst: Number, weight: Number }
+);
+table!(
+    /// One of `endpoints` in a chain's limits.
+    EndpointLimit { rpc: Text, requests_per_second: Number, burst: Number, in_flight: Number }
+);
+table!(
+    /// One of `channels` in a chain's limits.
+    ChannelLimit { channel: Text, requests_per_second: Number, burst: Number }
+);
+table!(
+    /// `[limits.rules]`
+    Rules { file: Text, http: Text, etcd: Text, key: Text, interval_ms: Number }
 );
 table!(
     /// `[[chains]]`
@@ -89,7 +121,7 @@ table!(
         gas: Sub<Gas>,
         trusted: Sub<Trusted>,
         client: Sub<Client>,
-        limits: Sub<Limits>,
+        limits: Sub<ChainLimits>,
     }
 );
 table!(

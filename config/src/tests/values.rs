@@ -1,5 +1,5 @@
 use super::*;
-use crate::settings::{Fraction, KeySource, Order};
+use crate::settings::{CallRate, Fraction, KeySource, MethodLimit, Order, RuleSource};
 use crate::{Kind, template};
 use proptest::prelude::*;
 use relayer_core::id::{ChannelId, PortId};
@@ -28,6 +28,75 @@ fn a_chain_overrides_the_common_limits_key_by_key() {
     let settings = good(&text);
     assert_eq!((settings.chains[0].limits.burst, settings.chains[0].limits.in_flight), (7, 2));
     assert_eq!(settings.chains[1].limits, settings.limits);
+}
+
+#[test]
+fn narrow_limits_are_read_and_a_chain_s_own_come_first() {
+    let text = format!(
+        "[[limits.methods]]\nmethod = \"block*\"\nrequests_per_second = 5\n\n[[limits.methods]]\nmethod = \"tx\"\nweight = 3\n{}",
+        with(
+            "gas = {",
+            "limits = { methods = [{ method = \"tx\", requests_per_second = 2, burst = 9 }], \
+             endpoints = [{ rpc = \"http://127.0.0.1:27657\", burst = 4 }], \
+             channels = [{ channel = \"channel-3\", requests_per_second = 1 }] }\ngas = {"
+        )
+    );
+    let settings = good(&text);
+    let narrow = &settings.chains[0].narrow;
+    let rate = |requests_per_second, burst| CallRate { requests_per_second, burst };
+    let method = |method: &str, rate, weight| MethodLimit { method: method.to_owned(), rate, weight };
+    assert_eq!(narrow.methods, [method("tx", Some(rate(2, 9)), 1), method("block*", Some(rate(5, 5)), 1)]);
+    assert_eq!((narrow.endpoints[0].rate, narrow.endpoints[0].in_flight), (rate(50, 4), 32));
+    assert_eq!((narrow.channels[0].channel.as_str(), narrow.channels[0].rate), ("channel-3", rate(1, 1)));
+    assert_eq!(settings.chains[1].narrow.methods, [method("block*", Some(rate(5, 5)), 1), method("tx", None, 3)]);
+}
+
+#[test]
+fn a_narrow_limit_that_can_not_hold_is_refused_with_its_place_and_a_remedy() {
+    let limits = |more: &str| with("gas = {", &format!("limits = {{ {more} }}\ngas = {{"));
+    for (more, said) in [
+        ("methods = [{ requests_per_second = 5 }]", "`method` is missing in `chains.limits.methods`"),
+        ("methods = [{ method = \"a b\", weight = 2 }]", "an RPC method like"),
+        ("methods = [{ method = \"tx\", requests_per_second = 0 }]", "must be between 1 and 100000"),
+        ("methods = [{ method = \"tx\", requests_per_second = -1 }]", "must be between 1 and 100000"),
+        ("methods = [{ method = \"tx\", weight = 101 }]", "more than the chain's `burst` (100)"),
+        ("methods = [{ method = \"tx\" }]", "limits nothing"),
+        ("methods = [{ method = \"tx\", weight = 2, burst = 3 }]", "means nothing without `requests_per_second`"),
+        ("methods = [{ method = \"tx\", weight = 2 }, { method = \"tx\", weight = 3 }]", "a second time"),
+        ("methods = [{ method = \"tx\", rate = 2 }]", "unknown key `rate`"),
+        ("endpoints = [{ rpc = \"http://127.0.0.1:1\", burst = 4 }]", "no address of this chain"),
+        ("channels = [{ channel = \"channel-0\" }]", "`requests_per_second` is missing"),
+        ("channels = [{ channel = \"x\", requests_per_second = 1 }]", "a channel id like"),
+    ] {
+        let told = told(&limits(more));
+        assert!(told.contains(said) && told.contains("relayer.toml:"), "{more}\n{told}");
+    }
+}
+
+#[test]
+fn rules_come_from_one_source() {
+    let rules = |table: &str| format!("[limits.rules]\n{table}\n{MINIMAL}");
+    let source = |table: &str| good(&rules(table)).rules.unwrap();
+    let ms = Duration::from_millis;
+    assert_eq!(source("file = \"r.toml\""), RuleSource::File { path: "r.toml".into(), interval: ms(500) });
+    assert!(
+        matches!(source("http = \"http://127.0.0.1:1/r\""), RuleSource::Http { interval, .. } if interval == ms(5_000))
+    );
+    assert!(
+        matches!(source("etcd = \"http://127.0.0.1:2379\"\nkey = \"r\""), RuleSource::Etcd { key, .. } if key == "r")
+    );
+    assert_eq!(good(MINIMAL).rules, None);
+    for (table, said) in [
+        ("", "names 0 sources"),
+        ("file = \"a\"\nhttp = \"http://127.0.0.1/b\"", "names 2 sources"),
+        ("file = \"a\"\nkey = \"b\"", "belongs to `etcd`"),
+        ("etcd = \"http://127.0.0.1:2379\"", "`key` is missing"),
+        ("file = \"a\"\ninterval_ms = 1", "between 100 and 3600000"),
+        ("http = \"http://me:secret@127.0.0.1/b\"", "secrets never stand in the file"),
+    ] {
+        let told = told(&rules(table));
+        assert!(told.contains(said) && !told.contains("me:secret"), "{table}\n{told}");
+    }
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use relayer_core::id::ChainId;
 use serde_spanned::Spanned;
 
-use super::{Check, table};
+use super::{Check, narrow, table};
 use crate::error::Kind;
 use crate::limits;
-use crate::settings::{Chain, Client, Gas, Key, KeySource, RequestLimits, Trusted};
+use crate::settings::{Chain, Client, Gas, Key, KeySource, MethodLimit, RequestLimits, Trusted};
 use crate::values::{
     AccountPrefix, Coin, Endpoint, Expected, Fraction, GasMultiplier, GasPrice, KeyName, StorePrefix, Variable,
     address, expected,
@@ -24,7 +24,12 @@ enum Family {
 }
 
 /// Every chain that is right.
-pub(super) fn all(check: &mut Check<'_>, chains: &[Spanned<written::Chain>], limits: &RequestLimits) -> Vec<Chain> {
+pub(super) fn all(
+    check: &mut Check<'_>,
+    chains: &[Spanned<written::Chain>],
+    limits: &RequestLimits,
+    methods: &[MethodLimit],
+) -> Vec<Chain> {
     check.at_most("chains", chains, limits::CHAINS);
     let mut seen = HashMap::new();
     chains
@@ -33,7 +38,7 @@ pub(super) fn all(check: &mut Check<'_>, chains: &[Spanned<written::Chain>], lim
             if let Some(id) = &chain.get_ref().id {
                 check.unique("chain", &mut seen, id.get_ref(), &id.span());
             }
-            one(check, chain.get_ref(), &chain.span(), limits)
+            one(check, chain.get_ref(), &chain.span(), limits, methods)
         })
         .collect()
 }
@@ -48,7 +53,13 @@ pub(super) fn chain_id(text: &str) -> Result<ChainId, Expected> {
     }
 }
 
-fn one(check: &mut Check<'_>, chain: &written::Chain, range: &Range<usize>, defaults: &RequestLimits) -> Option<Chain> {
+fn one(
+    check: &mut Check<'_>,
+    chain: &written::Chain,
+    range: &Range<usize>,
+    defaults: &RequestLimits,
+    methods: &[MethodLimit],
+) -> Option<Chain> {
     let families = [("cosmos", Family::Cosmos), ("substrate", Family::Substrate)];
     let family = check.choice(&["chains", "type"], &chain.r#type, &families);
     if family == Some(Family::Substrate) {
@@ -76,7 +87,10 @@ fn one(check: &mut Check<'_>, chain: &written::Chain, range: &Range<usize>, defa
     let gas = gas(check, &table(&chain.gas), &gas_range, account_prefix.as_ref());
     let trusted = trusted(check, chain);
     let client = client(check, &table(&chain.client));
-    let limits = check.limits(&["chains", "limits"], table(&chain.limits), defaults);
+    let written = table(&chain.limits);
+    let limits = check.limits(&["chains", "limits"], &narrow::common(&written), defaults);
+    let addresses = rpc.iter().chain(&archive_rpc).cloned().collect::<Vec<_>>();
+    let narrow = narrow::all(check, &written, &addresses, &limits, methods);
     let ws = match (ws, &chain.ws) {
         (Some(ws), _) => Some(ws),
         (None, None) => rpc.first().and_then(Endpoint::websocket),
@@ -98,6 +112,7 @@ fn one(check: &mut Check<'_>, chain: &written::Chain, range: &Range<usize>, defa
         trusted,
         client: client?,
         limits,
+        narrow,
     })
 }
 

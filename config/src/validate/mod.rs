@@ -2,6 +2,7 @@
 //! for the rest of the check, and the settings are given out only when there was no problem at all.
 
 mod chain;
+mod narrow;
 mod path;
 
 use std::collections::HashMap;
@@ -24,15 +25,18 @@ use crate::written::{self, Decimal, Number, Sub, Text};
 
 pub(crate) fn settings(source: &Source<'_>, file: &written::File) -> Result<Settings, Vec<Problem>> {
     let mut check = Check { source, problems: Vec::new() };
-    let limits = check.limits(&["limits"], table(&file.limits), &default_limits());
+    let common = table(&file.limits);
+    let methods = narrow::methods(&mut check, &["limits", "methods"], &common.methods);
+    let rules = narrow::rules(&mut check, &common.rules);
+    let limits = check.limits(&["limits"], &common, &default_limits());
     let global = check.global(table(&file.global));
     let store = check.store(table(&file.store));
     let telemetry = check.telemetry(table(&file.telemetry));
-    let chains = chain::all(&mut check, &file.chains, &limits);
+    let chains = chain::all(&mut check, &file.chains, &limits, &methods);
     let paths = path::all(&mut check, file, &chains);
     match (global, store, telemetry) {
         (Some(global), Some(store), Some(telemetry)) if check.problems.is_empty() => {
-            Ok(Settings { global, store, telemetry, limits, chains, paths })
+            Ok(Settings { global, store, telemetry, limits, rules, chains, paths })
         }
         _ => Err(check.problems),
     }
@@ -256,7 +260,7 @@ impl Check<'_> {
         Some(endpoint)
     }
 
-    fn limits(&mut self, keys: &[&str], limits: written::Limits, default: &RequestLimits) -> RequestLimits {
+    fn limits(&mut self, keys: &[&str], limits: &written::Limits, default: &RequestLimits) -> RequestLimits {
         let at = |key: &'static str| keys.iter().copied().chain([key]).collect::<Vec<_>>();
         let timeout = u64::try_from(default.request_timeout.as_millis()).unwrap_or(u64::MAX);
         let bytes = u64::try_from(default.max_response_bytes).unwrap_or(u64::MAX);
