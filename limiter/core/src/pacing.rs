@@ -6,6 +6,10 @@
 //! each probe is then less than a hundredth of the replies. What the provider gave is known exactly between two throttles, for
 //! its bucket is empty at both. Throttles of calls that left before the last cut say nothing new and do not cut again. Clauses: *Upstream-aware pacing* of the limiter page, A44/X7.
 //!
+//! Some providers refuse a small share of calls at any rate (one of several machines behind an address is full). Obeyed as above, such
+//! throttles lead down to the floor. They are told by coming alone, again and again, below what the provider gave before: after
+//! five in a row the rate is restored, and lone ones are ignored until a climb passes without one. Clusters always count.
+//!
 //! Retry-After is a hard hold-off: no call is admitted inside it, whatever the rate.
 //!
 //! Units: rates in thousandths of a call a second, `Time` in ns. Bounds: rates within `min` and `max`, a hold-off at most
@@ -40,6 +44,10 @@ const SWING: u64 = 100;
 const GROWTH: (u64, u64) = (SECOND / 2, 7 * SECOND / 5);
 /// Calls not made after a throttle.
 const PAUSE_CALLS: u64 = 5;
+/// So many throttles among the newest 16 replies are a cluster.
+const CLUSTER: u32 = 3;
+/// So many lone throttles in a row below a rate that the provider gave show that it refuses at any rate.
+const SUSPECTS: u8 = 5;
 /// So many calls accepted between two throttles tell the provider's rate.
 const ENOUGH: u64 = 10;
 
@@ -84,6 +92,16 @@ pub struct Pacer {
     cut_at: Time,
     /// Calls accepted since then.
     since_cut: u64,
+    /// The newest replies, a bit each, the newest lowest: 1 for a throttle.
+    replies: u16,
+    /// Lone throttles in a row that came below a rate which the provider gave.
+    suspects: u8,
+    /// The rate before the first of them.
+    unsuspected: u64,
+    /// The provider refuses calls at any rate: lone throttles count no more.
+    random: bool,
+    /// There was a throttle since the last cut that did not cut.
+    tainted: bool,
     updated: u64,
     window: Window,
     /// The last window used less than half of the rate.
@@ -113,6 +131,11 @@ impl Pacer {
             held_until: Time::ZERO,
             cut_at: Time::ZERO,
             since_cut: 0,
+            replies: 0,
+            suspects: 0,
+            unsuspected: settings.initial,
+            random: false,
+            tainted: false,
             updated: 0,
             window: Window::default(),
             idle: false,
@@ -151,6 +174,7 @@ impl Pacer {
     pub fn accepted(&mut self, now: Time, weight: u64) {
         self.window.accepted = self.window.accepted.saturating_add(weight);
         self.since_cut = self.since_cut.saturating_add(weight);
+        self.replies <<= 1;
         let now = now.as_nanos();
         let span = now.saturating_sub(self.window.since);
         let full = span >= WINDOW.0 && self.window.accepted >= WINDOW_CALLS;
@@ -174,6 +198,10 @@ impl Pacer {
         if sent < self.cut_at {
             return;
         }
+        self.replies = self.replies << 1 | 1;
+        if retry_after.is_none() && self.at_random(now.as_nanos()) {
+            return;
+        }
         let target = self.provider_rate(now.as_nanos()).clamp(self.settings.min, self.settings.max);
         let climb = PACE_PROBE_CALLS.saturating_mul(1_000).saturating_mul(SECOND);
         let climb = climb.checked_div(target).unwrap_or(CLIMB.1).clamp(CLIMB.0, CLIMB.1);
@@ -183,11 +211,44 @@ impl Pacer {
         self.updated = since;
         self.window = Window { since, ..Window::default() };
         self.since_cut = 0;
+        self.tainted = false;
         self.set_rate(target.saturating_sub(scale(target, SWING, 1_000)));
         // The provider's bucket is empty: a few calls' time lets jitter pass without another throttle, and loses nothing.
         if self.held_until <= now {
             self.next = self.next.max(since).saturating_add(self.spacing.saturating_mul(PAUSE_CALLS));
         }
+    }
+
+    /// Whether this throttle says nothing about the rate. Too high a rate meets throttles in clusters, and none far below it.
+    fn at_random(&mut self, now: u64) -> bool {
+        let earlier = core::mem::replace(&mut self.tainted, true);
+        if self.replies.count_ones() >= CLUSTER {
+            self.suspects = self.suspects.saturating_sub(1);
+            return false;
+        }
+        let climbing = matches!(self.phase, Phase::Cubic { since, climb, .. } if now.saturating_sub(since) < climb);
+        if !climbing && !self.idle {
+            // The whole climb passed without one, as below a limit it does.
+            self.random &= !(!earlier && self.since_cut >= PACE_PROBE_CALLS);
+            self.suspects = 0;
+            self.unsuspected = self.rate;
+            return self.random;
+        }
+        if self.random {
+            return true;
+        }
+        if self.suspects == 0 {
+            self.unsuspected = self.unsuspected.max(self.rate);
+        }
+        self.suspects = self.suspects.saturating_add(1);
+        self.random = self.suspects >= SUSPECTS;
+        if self.random {
+            self.set_rate(self.unsuspected);
+            if let Phase::Cubic { climb, .. } = self.phase {
+                self.phase = Phase::Cubic { target: self.rate, since: now.saturating_sub(climb), climb };
+            }
+        }
+        self.random
     }
 
     /// What the provider gave. Its bucket is empty at a throttle, so between two of them it gave exactly its rate; after a long
@@ -201,7 +262,9 @@ impl Pacer {
         };
         let Phase::Cubic { since, climb, .. } = self.phase else { return newest() };
         let span = now.saturating_sub(since);
-        if span > steady(climb) {
+        if self.idle {
+            scale(self.rate, 85, 100)
+        } else if span > steady(climb) || self.random {
             newest()
         } else if self.since_cut >= ENOUGH {
             self.rate.min(rate_of(self.since_cut, span))

@@ -152,3 +152,52 @@ fn no_call_leaves_inside_a_retry_after() {
     figure("limiter_calls_inside_retry_after", inside as f64, "calls", "0", inside == 0);
     assert_eq!(inside, 0);
 }
+
+/// One call in so many is refused, whatever the rate. The lowest rate in it, the calls wanted and given within five minutes.
+fn at_random(one_in: u64, seed: u64, demand: fn(u64) -> u64) -> (u64, u64, u64) {
+    let settings = Settings { initial: 200_000, min: 2_000, max: 200_000, burst: 4 };
+    let mut pacer = Pacer::new(settings);
+    let (mut random, mut waiting, mut lowest, mut wanted, mut given) = (seed, 0u64, 200_000, 0, 0);
+    for ms in 0..300_000u64 {
+        let now = Time::from_nanos(ms * 1_000_000);
+        waiting += demand(ms);
+        wanted += demand(ms);
+        while waiting > 0 && pacer.admit(now, 1).is_ok() {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            if (random >> 33) % one_in == 0 {
+                pacer.throttled(now, now, None);
+            } else {
+                pacer.accepted(now, 1);
+                waiting -= 1;
+                given += 1;
+            }
+            lowest = lowest.min(pacer.rate());
+        }
+    }
+    (lowest, wanted, given)
+}
+
+#[test]
+fn a_provider_that_refuses_at_random_is_not_obeyed_down_to_the_floor() {
+    let loads: [(&str, fn(u64) -> u64); 4] = [
+        ("20 a second", |ms| u64::from(ms % 50 == 0)),
+        ("40 every 2 s", |ms| if ms % 2_000 == 0 { 40 } else { 0 }),
+        ("2,000 every 30 s", |ms| if ms % 30_000 == 0 { 2_000 } else { 0 }),
+        ("all it may", |_| 1),
+    ];
+    // One in twenty is a limit as much as bad luck: obeyed in part.
+    for one_in in [40, 100] {
+        for (name, demand) in loads {
+            for seed in [7, 8, 9] {
+                let (lowest, wanted, given) = at_random(one_in, seed, demand);
+                println!(
+                    "# one in {one_in}, {name}: lowest rate {:.1}/s, {given} of {wanted} given",
+                    lowest as f64 / 1e3
+                );
+                // 200 a second is the most for five minutes.
+                let possible = wanted.min(200 * 300);
+                assert!(given * 10 >= possible * 7, "one in {one_in}, {name}, seed {seed}: {given} of {possible}");
+            }
+        }
+    }
+}
