@@ -4,9 +4,12 @@
 //! verification ([`super::verify`]) and backward by hashes. Verification runs on the CPU threads given ([`super::config::Cpu`]); no
 //! I/O there. One flight a height, shared by all who wait for it. Spec: ICS-07, CometBFT's light client. Bounds:
 //! [`super::limits`]. A header that does not verify puts its endpoint into quarantine.
+//!
+//! A fork whose blocks the same validators signed verifies, too. So each endpoint must show once that it has the header we trust
+//! before a header of its own is believed, and one whose head lies below what an earlier run verified is asked later.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -25,7 +28,7 @@ use super::blocks::Blocks;
 use super::config::{Cpu, Trust};
 use super::header::{Fetched, Sets, consensus_state, fetch, from_bytes, to_bytes};
 use super::heads::Heads;
-use super::limits::{BACKWARD_HEADERS, BISECTION_STEPS, BLOCKCHAIN_PAGE};
+use super::limits::{BACKWARD_HEADERS, BISECTION_STEPS, BLOCKCHAIN_PAGE, LATE_BLOCKS, QUARANTINE_CATCHING_UP};
 use super::node::{Node, Said, chain_error};
 use super::verify::{self, Rules, Step};
 use super::wire::BlockchainAnswer;
@@ -55,6 +58,8 @@ struct Inner {
     anchors: Blocks,
     /// One first trusted block, whoever comes first.
     rooting: tokio::sync::Mutex<()>,
+    /// Endpoints that have shown the trusted header, or can't.
+    vetted: Mutex<HashSet<EndpointId>>,
     flights: Mutex<HashMap<u64, WeakShared<Flight>>>,
 }
 
@@ -74,6 +79,7 @@ impl Light {
             blocks: Blocks::default(),
             anchors: Blocks::default(),
             rooting: tokio::sync::Mutex::new(()),
+            vetted: Mutex::new(HashSet::new()),
             flights: Mutex::new(HashMap::new()),
         }))
     }
@@ -156,7 +162,7 @@ impl Light {
                 // No trust of our own yet: the client's is as good as any, and better than first use.
                 let fetched = inner.fetch_claimed(height, &claimed).await?;
                 tracing::info!(chain = %inner.node.chain(), height, "trusting the consensus state of a client on the other chain");
-                inner.blocks.put(fetched.block);
+                inner.root_in(fetched);
                 return Ok(());
             }
             drop(rooted);
@@ -239,10 +245,56 @@ impl Inner {
         if let Some(block) = self.blocks.get(height) {
             return Ok(block);
         }
+        self.not_behind()?;
         match self.blocks.at_or_below(height) {
             Some(trusted) => self.forward(trusted, height).await,
             None => self.backward(height).await,
         }
+    }
+
+    /// The node that told the head has what an earlier run verified; otherwise others are asked for a while.
+    fn not_behind(&self) -> Result<(), ChainError> {
+        let (Some(newest), Some(top)) = (self.heads.newest(), self.blocks.highest()) else { return Ok(()) };
+        let top = top.height().value();
+        if newest.saturating_add(LATE_BLOCKS) >= top {
+            return Ok(());
+        }
+        let Some(endpoint) = self.heads.refute(self.node.height(newest)) else { return Ok(()) };
+        self.node.rpc().quarantine(&endpoint, "behind", QUARANTINE_CATCHING_UP);
+        let detail = format!("the newest block of {endpoint} is {newest}, and {top} was verified in an earlier run");
+        Err(self.node.error(ChainErrorKind::Lying("behind"), detail))
+    }
+
+    /// The endpoint has the header that we trust: a fork that the same validators signed is told apart by nothing else.
+    async fn vet(&self, endpoint: &EndpointId, trusted: &LightBlock) -> Result<(), ChainError> {
+        if self.vetted().contains(endpoint) {
+            return Ok(());
+        }
+        let height = trusted.height().value();
+        match fetch(&self.node.only(endpoint), &self.sets, height).await {
+            Ok(shown) if shown.block.signed_header.header.hash() == trusted.signed_header.header.hash() => {}
+            Ok(_) => {
+                let detail = format!("{endpoint} shows another header at {height} than the one we trust: a fork, or another chain");
+                return Err(self.node.lying(endpoint, "fork", detail));
+            }
+            // It can't be compared, and what it says is still signed.
+            Err(error) if matches!(error.kind, ChainErrorKind::Pruned(_)) => {
+                tracing::debug!(chain = %self.node.chain(), %endpoint, height, "the trusted header is pruned there");
+            }
+            Err(error) => return Err(error),
+        }
+        self.vetted().insert(endpoint.clone());
+        Ok(())
+    }
+
+    fn vetted(&self) -> MutexGuard<'_, HashSet<EndpointId>> {
+        self.vetted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Trusts a fetched block; who gave it has it.
+    fn root_in(&self, fetched: Fetched) {
+        self.vetted().insert(fetched.endpoint);
+        self.blocks.put(fetched.block);
     }
 
     /// Makes sure that there is a trusted block.
@@ -263,7 +315,7 @@ impl Inner {
             chain = %self.node.chain(), height, hash = %fetched.block.signed_header.header.hash(), endpoint = %fetched.endpoint,
             "trusting a node's header on first use; configure `trusted = {{ height, hash }}` to choose it yourself"
         );
-        self.blocks.put(fetched.block);
+        self.root_in(fetched);
         Ok(())
     }
 
@@ -291,7 +343,10 @@ impl Inner {
                     Some(bytes) if self.expired(&fetched.block).await? => self.fresh(bytes).await?,
                     _ => None,
                 };
-                self.blocks.put(block.unwrap_or(fetched.block));
+                match block {
+                    Some(block) => drop(self.blocks.put(block)),
+                    None => self.root_in(fetched),
+                }
                 Ok(true)
             }
             Trust::Stored(bytes) => {
@@ -371,10 +426,11 @@ impl Inner {
         let rules = self.rules().await?;
         let mut endpoints: HashMap<u64, EndpointId> = HashMap::new();
         let mut fetched = BTreeMap::new();
-        let mut known = BTreeMap::from([(trusted.height().value(), trusted)]);
+        let mut known = BTreeMap::from([(trusted.height().value(), trusted.clone())]);
         let mut needed = height;
         for _ in 0..BISECTION_STEPS {
             let got = self.fetch(needed).await?;
+            self.vet(&got.endpoint, &trusted).await?;
             endpoints.insert(needed, got.endpoint);
             fetched.insert(needed, got.block);
             let (rules, trusted, fetched) = (rules.clone(), known.values().cloned().collect(), fetched.clone());

@@ -133,6 +133,7 @@ fn answer(served: &mut Served, call: &Value) -> Value {
     let (params, id) = (&call["params"], &call["id"]);
     let error = |data: &str| json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": "Internal error", "data": data}});
     let lowest = served.blocks.keys().next().copied().unwrap();
+    let top = served.blocks.keys().next_back().copied().unwrap();
     let asked = number(params, "height");
     if asked > 0 && asked < lowest {
         return error(&format!("height {asked} is not available, lowest height is {lowest}"));
@@ -140,9 +141,9 @@ fn answer(served: &mut Served, call: &Value) -> Value {
     let result = match call["method"].as_str().unwrap() {
         "status" => json!({
             "node_info": {"network": CHAIN},
-            "sync_info": {"latest_block_height": TOP.to_string(), "latest_block_time": "2026-01-01T00:00:00Z"},
+            "sync_info": {"latest_block_height": top.to_string(), "latest_block_time": "2026-01-01T00:00:00Z"},
         }),
-        "abci_info" => json!({"response": {"last_block_height": TOP.to_string()}}),
+        "abci_info" => json!({"response": {"last_block_height": top.to_string()}}),
         "commit" => {
             served.commits += 1;
             match served.blocks.get(&number(params, "height")) {
@@ -160,7 +161,7 @@ fn answer(served: &mut Served, call: &Value) -> Value {
             let heights = number(params, "minHeight")..=number(params, "maxHeight");
             let metas =
                 served.blocks.range(heights).rev().map(|(_, block)| json!({"header": block.signed_header.header}));
-            json!({"last_height": TOP.to_string(), "block_metas": metas.collect::<Vec<_>>()})
+            json!({"last_height": top.to_string(), "block_metas": metas.collect::<Vec<_>>()})
         }
         _ => return error("not served"),
     };
@@ -377,4 +378,45 @@ async fn a_named_header_that_nodes_have_pruned_is_followed_by_what_an_earlier_ru
     // A header that is there and another one than named is not made good by it.
     let (wrong, _) = chain_trusting(blocks, Trust::Configured { height: 2, hash, later }).await;
     assert_eq!(label(wrong.verified(at(TOP)).await), "setup");
+}
+
+/// What a run that verified `height` of these blocks leaves to the next.
+async fn exported(blocks: &BTreeMap<u64, LightBlock>, height: u64) -> Vec<u8> {
+    let (chain, _) = chain_of(blocks.clone(), height - 1).await;
+    chain.verified(at(height)).await.unwrap();
+    chain.export_trust().unwrap()
+}
+
+#[tokio::test]
+async fn attack_41_a_fork_that_the_same_validators_signed_is_told_by_the_trusted_header() {
+    let honest = made_chain();
+    let stored = exported(&honest, 50).await;
+    let mut fork = honest.clone();
+    let mut last = Some(honest[&44].signed_header.commit.block_id);
+    for height in 45..=TOP {
+        let made = block(height, 200, &keys(height), &keys(height + 1), last, time_of(height));
+        last = Some(made.signed_header.commit.block_id);
+        fork.insert(height, made);
+    }
+    let (chain, served) = chain_trusting(fork, Trust::Stored(stored.clone())).await;
+    for height in [52, TOP] {
+        assert_eq!(label(chain.verified(at(height)).await), "fork");
+    }
+    assert_eq!(chain.rpc().health()[0].quarantine.unwrap().0, "fork");
+    // The only endpoint serves on; once it is of the chain, it is believed.
+    served.lock().unwrap().blocks = honest;
+    chain.verified(at(TOP)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_far_below_what_was_verified_is_behind_and_believed_once_it_has_caught_up() {
+    let honest = made_chain();
+    let stored = exported(&honest, 50).await;
+    let behind = honest.clone().into_iter().take_while(|(height, _)| *height <= 40).collect();
+    let (chain, served) = chain_trusting(behind, Trust::Stored(stored)).await;
+    assert_eq!(label(chain.verified(at(40)).await), "behind");
+    assert_eq!(chain.rpc().health()[0].quarantine.unwrap().0, "behind");
+    served.lock().unwrap().blocks = honest;
+    chain.verified(at(40)).await.unwrap();
+    chain.verified(at(TOP)).await.unwrap();
 }

@@ -62,6 +62,10 @@ impl Node {
     pub(crate) fn rpc(&self) -> &RpcClient {
         &self.rpc
     }
+    /// The same chain, asked at one endpoint only.
+    pub(crate) fn only(&self, endpoint: &EndpointId) -> Self {
+        Self { rpc: self.rpc.with_route(Route::Only(endpoint.clone())), chain: self.chain.clone() }
+    }
     pub(crate) fn chain(&self) -> &ChainId {
         &self.chain
     }
