@@ -274,7 +274,9 @@ impl Inner {
         match fetch(&self.node.only(endpoint), &self.sets, height).await {
             Ok(shown) if shown.block.signed_header.header.hash() == trusted.signed_header.header.hash() => {}
             Ok(_) => {
-                let detail = format!("{endpoint} shows another header at {height} than the one we trust: a fork, or another chain");
+                let detail = format!(
+                    "{endpoint} shows another header at {height} than the one we trust: a fork, or another chain"
+                );
                 return Err(self.node.lying(endpoint, "fork", detail));
             }
             // It can't be compared, and what it says is still signed.
