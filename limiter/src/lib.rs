@@ -20,8 +20,10 @@ pub mod gate;
 mod learned;
 pub mod limits;
 mod permit;
+#[cfg(feature = "rules")]
 pub mod rules;
 mod state;
+#[cfg(feature = "rules")]
 pub mod store;
 
 pub use admission::{Admission, Call, CallKind, Changes, Level, Outcome, Refusal, Refusals, Snapshot};
@@ -29,6 +31,6 @@ pub use clock::{CachedClock, Clock};
 pub use limiter_core::breaker::{Settings as BreakerSettings, State as BreakerState};
 pub use limiter_core::bucket::Never;
 pub use limiter_core::priority::Class as Urgency;
-pub use limiter_core::{Time, hedge, outlier, percentile, retry};
+pub use limiter_core::{Time, hedge, outlier, percentile, priority, retry};
 pub use permit::Permit;
 pub use state::{Limiter, Settings};

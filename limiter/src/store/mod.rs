@@ -30,23 +30,41 @@
 //! # drop(budgets); worker.await.ok(); Ok(()) }
 //! ```
 
-mod budget;
-mod cell;
-mod error;
 pub mod hlc;
-mod lease;
 pub mod limits;
+
+#[cfg(feature = "redis")]
+mod budget;
+#[cfg(feature = "redis")]
+mod cell;
+#[cfg(feature = "redis")]
+mod error;
+#[cfg(feature = "redis")]
+mod lease;
+#[cfg(feature = "redis")]
 mod link;
+#[cfg(feature = "redis")]
 mod local;
+#[cfg(feature = "redis")]
 mod shared;
+#[cfg(feature = "redis")]
 mod status;
+#[cfg(feature = "redis")]
 mod wire;
+#[cfg(feature = "redis")]
 mod worker;
 
+#[cfg(feature = "redis")]
 pub use budget::{Budget, Charge};
+#[cfg(feature = "redis")]
 pub use error::{Remedy, StoreError};
+#[cfg(feature = "redis")]
 pub use lease::Leased;
+#[cfg(feature = "redis")]
 pub use link::Target;
+#[cfg(feature = "redis")]
 pub use shared::{By, Pass, Refusal, Settings, SharedBudgets, Verdict, Write};
+#[cfg(feature = "redis")]
 pub use status::Status;
+#[cfg(feature = "redis")]
 pub use worker::Worker;

@@ -32,9 +32,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use limiter_core::Time;
-use limiter_core::decide::ComeBack;
+pub use limiter_core::decide::ComeBack;
 use limiter_core::roll_out;
-use limiter_core::system::Sample;
+pub use limiter_core::system::Sample;
 use limiter_core::window::{KEPT, READ, Ring};
 
 use self::controller::{Controller, Taken};
@@ -187,11 +187,23 @@ impl Enforcer {
         Ok(Pass { enforcer: self.clone(), taken, at: now, left: false, ended: false, would })
     }
 
+    /// Does any rule name this request?
+    pub fn names(&self, now: Time, ask: &Ask<'_>) -> bool {
+        !self.0.current().demands(&self.0.own, now, ask).is_empty()
+    }
+
     /// What [`Self::ask`] would be refused by now, taking nothing.
     pub fn peek(&self, now: Time, ask: &Ask<'_>) -> Option<Refusal> {
         let mut state = self.0.current();
         let demands = state.demands(&self.0.own, now, ask);
         state.look(now, &demands).into_iter().find(|(_, enforced, _)| *enforced).map(|(refusal, ..)| refusal)
+    }
+
+    /// Counts a request that will wait for what [`Self::peek`] told.
+    pub fn held(&self, now: Time, ask: &Ask<'_>) {
+        let mut state = self.0.current();
+        let demands = state.demands(&self.0.own, now, ask);
+        state.check(now, &demands);
     }
 
     /// The most tokens that one request of this method can ever get.

@@ -2,6 +2,8 @@
 //!
 //! Heights that are pruned are asked of the archive endpoints before the answer is "pruned". Bounds: [`super::limits`].
 
+use std::sync::Arc;
+
 use prost::Message;
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::id::{ChainId, Height};
@@ -35,11 +37,18 @@ pub(crate) struct AbciQuery {
     /// Decimal; 0 for the newest.
     pub(crate) height: String,
     pub(crate) prove: bool,
+    /// Whose packets it is about, for limits; nothing the node is told.
+    #[serde(skip)]
+    pub(crate) channel: Option<Arc<str>>,
 }
 
 impl AbciQuery {
     pub(crate) fn new(path: &str, data: &[u8], height: u64, prove: bool) -> Self {
-        Self { path: path.to_owned(), data: hex::encode(data), height: height.to_string(), prove }
+        Self { path: path.to_owned(), data: hex::encode(data), height: height.to_string(), prove, channel: None }
+    }
+
+    fn call(&self) -> Result<Call, RpcError> {
+        Ok(Call::read("abci_query", self)?.channel(self.channel.clone()))
     }
 }
 
@@ -139,7 +148,7 @@ impl Node {
         &self,
         queries: &[AbciQuery],
     ) -> Result<Vec<Result<Said<AbciAnswer>, ChainError>>, ChainError> {
-        let calls = queries.iter().map(|q| Call::read("abci_query", q)).collect::<Result<Vec<_>, _>>();
+        let calls = queries.iter().map(AbciQuery::call).collect::<Result<Vec<_>, _>>();
         let first = self.batch(calls.map_err(|e| chain_error(&self.chain, e))?).await?;
         let mut answers: Vec<_> =
             queries.iter().zip(first).map(|(query, answer)| answer.and_then(|a| self.abci_answer(query, &a))).collect();
@@ -149,7 +158,7 @@ impl Node {
             return Ok(answers);
         }
         let again: Vec<&AbciQuery> = pruned.iter().filter_map(|i| queries.get(*i)).collect();
-        let calls = again.iter().map(|q| Call::read("abci_query", q)).collect::<Result<Vec<_>, _>>();
+        let calls = again.iter().map(|query| query.call()).collect::<Result<Vec<_>, _>>();
         let calls = calls.map_err(|e| chain_error(&self.chain, e))?;
         if let Ok(found) = self.rpc.with_route(Route::Archive).batch(calls).await {
             for ((slot, query), answer) in pruned.into_iter().zip(again).zip(found) {

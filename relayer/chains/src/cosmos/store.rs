@@ -9,7 +9,7 @@ use ibc_proto::ics23::CommitmentProof;
 use prost::Message;
 use relayer_core::chain::{Path, Proven};
 use relayer_core::error::{ChainError, ChainErrorKind};
-use relayer_core::id::Height;
+use relayer_core::id::{ChannelId, Height};
 
 use super::limits::{PATHS_PER_QUERY, QUARANTINE};
 use super::node::{AbciAnswer, AbciQuery, Node, Said};
@@ -32,7 +32,11 @@ pub(crate) async fn query(
     let height = at.map_or(0, |at| at.number);
     let store = format!("store/{}/key", String::from_utf8_lossy(prefix));
     let keys: Vec<String> = paths.iter().map(Path::to_string).collect();
-    let queries: Vec<_> = keys.iter().map(|key| AbciQuery::new(&store, key.as_bytes(), height, prove)).collect();
+    let queries = keys.iter().zip(paths).map(|(key, path)| AbciQuery {
+        channel: channel(path).map(|channel| channel.as_str().into()),
+        ..AbciQuery::new(&store, key.as_bytes(), height, prove)
+    });
+    let queries: Vec<_> = queries.collect();
     let answers = node.abci(&queries).await?;
     let mut proven = Vec::with_capacity(keys.len());
     for (key, answer) in keys.iter().zip(answers) {
@@ -40,6 +44,16 @@ pub(crate) async fn query(
         proven.push(one(node, key, prove, said)?);
     }
     Ok(proven)
+}
+
+/// Whose packets a path is about.
+fn channel(path: &Path) -> Option<&ChannelId> {
+    match path {
+        Path::Commitment(end, _) | Path::Receipt(end, _) | Path::Ack(end, _) | Path::NextSequenceRecv(end) => {
+            Some(&end.channel)
+        }
+        Path::ClientState(_) | Path::ConsensusState(..) | Path::Connection(_) | Path::Channel(..) => None,
+    }
 }
 
 /// The store calls a height of the future "pruned", too.

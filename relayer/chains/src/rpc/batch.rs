@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use limiter::CallKind;
 use tokio::time::Instant;
 
 use super::classify;
@@ -11,6 +12,7 @@ use super::client::{Answer, Call, Scope};
 use super::error::{RpcError, RpcErrorKind};
 use super::limits::REQUEST_BYTES;
 use super::retry::{Answers, Stack, kind, method};
+use super::ruled;
 
 /// Bytes of a call's envelope beside method and parameters.
 const ENVELOPE_BYTES: usize = 64;
@@ -74,20 +76,28 @@ fn chunks(stack: &Stack, calls: &[Call], slots: &[usize], scope: &Scope) -> Vec<
     let order = stack.endpoints.order(&scope.route, kind(&members));
     let (most, burst) =
         order.first().map_or((1, 1), |best| (u64::from(best.batch_calls()), best.limited.limiter.burst()));
+    let broadcast = kind(&members) == CallKind::Broadcast;
+    let (settings, best) = (&stack.settings, order.first().map(|best| best.id.label()));
+    let ruled = |call: &Call| match (&settings.rules, best) {
+        (Some(gate), Some(best)) => ruled::most(gate, &settings.chain, best, broadcast, call),
+        _ => u64::MAX,
+    };
+    // What one request may hold of all its methods is what the narrowest of them admits.
+    let most = members.iter().map(|call| ruled(call)).fold(most, u64::min).max(1);
     tracing::trace!(method = method(&members), calls = slots.len(), most, "splitting");
     let mut chunks: Vec<Vec<usize>> = Vec::new();
     let (mut bytes, mut weight) = (0usize, 0u64);
     for (slot, call) in slots.iter().zip(members) {
         let more = call.method.len().saturating_add(call.params.get().len()).saturating_add(ENVELOPE_BYTES);
         bytes = bytes.saturating_add(more);
-        weight = weight.saturating_add(u64::from(call.weight));
+        weight = weight.saturating_add(stack.weight(call));
         match chunks.last_mut() {
             Some(chunk) if (chunk.len() as u64) < most && bytes <= REQUEST_BYTES && weight <= burst => {
                 chunk.push(*slot)
             }
             _ => {
                 chunks.push(vec![*slot]);
-                (bytes, weight) = (more, u64::from(call.weight));
+                (bytes, weight) = (more, stack.weight(call));
             }
         }
     }

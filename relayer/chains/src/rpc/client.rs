@@ -17,6 +17,7 @@ use super::error::{InvalidCall, Malformed, RpcError, RpcErrorKind, SetupError};
 use super::flight::Flights;
 use super::limits::{CALL_DEADLINE, CALLS_AT_ONCE};
 use super::retry::Stack;
+use super::ruled::RuleGate;
 use super::settings::RpcSettings;
 use super::traced::CallReport;
 use super::view::LimitView;
@@ -29,6 +30,7 @@ pub struct Call {
     pub(crate) kind: CallKind,
     pub(crate) weight: u32,
 }
+    pub(crate) channel: Option<Arc<str>>,
 
 impl Call {
     /// A read: idempotent, may be retried and sent to another endpoint.
@@ -47,9 +49,16 @@ impl Call {
     }
 
     fn new(method: &'static str, params: impl Serialize, kind: CallKind) -> Result<Self, RpcError> {
+    /// For which channel's packets it is asked: rules may limit them.
+    #[must_use]
+    pub fn channel(mut self, channel: Option<Arc<str>>) -> Self {
+        self.channel = channel;
+        self
+    }
+
         let params = serde_json::value::to_raw_value(&params)
             .map_err(|_| RpcError::new(RpcErrorKind::Invalid(InvalidCall::Params), method, None))?;
-        Ok(Self { method, params, kind, weight: 1 })
+        Ok(Self { method, params, kind, weight: 1, channel: None })
     }
 }
 
@@ -167,6 +176,10 @@ impl RpcClient {
     }
     /// Reads that were copied to a second endpoint because the first was late, and retries that may be made now.
     pub fn extra_calls(&self) -> (u64, u64) {
+    /// The rules beyond the endpoints' limits, if there are any; those of all chains that share them.
+    pub fn rules(&self) -> Option<&RuleGate> {
+        self.stack.settings.rules.as_ref()
+    }
         (self.stack.hedges.sent(), self.stack.retries_left())
     }
     /// An endpoint said that its chain is at this height: one that lags behind its peers is left alone for a while.

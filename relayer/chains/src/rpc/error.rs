@@ -1,6 +1,7 @@
 //! What can go wrong between us and a node, as data; what to do about it; never a URL.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use limiter::Level;
@@ -106,7 +107,7 @@ impl fmt::Display for RetryIn {
 }
 
 /// Who throttles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ThrottledBy {
     /// The node or its proxy, by HTTP status.
     #[error("the node (HTTP {0})")]
@@ -120,6 +121,16 @@ pub enum ThrottledBy {
         /// Which of our limits.
         level: Level,
         /// Its threshold then, thousandths of calls a second or in flight; 0 where nothing was allowed.
+        limit_milli: u64,
+    },
+    /// A rule, since the wait would pass the deadline, or no wait helps.
+    #[error("the {kind} rule `{rule}` ({}.{:03})", limit_milli / 1_000, limit_milli % 1_000)]
+    Rule {
+        /// Its id.
+        rule: Arc<str>,
+        /// Its kind.
+        kind: &'static str,
+        /// Its threshold then, thousandths.
         limit_milli: u64,
     },
 }
@@ -321,7 +332,7 @@ impl RpcErrorKind {
     /// The same endpoint may do better a little later.
     pub(crate) fn later_helps(&self) -> bool {
         match self {
-            Self::Throttled { by, .. } => !matches!(by, ThrottledBy::Ourselves { .. }),
+            Self::Throttled { by, .. } => !matches!(by, ThrottledBy::Ourselves { .. } | ThrottledBy::Rule { .. }),
             Self::Unavailable { why: Unavailable::Status(status), .. } => *status >= 500,
             Self::Unavailable { why, .. } => *why != Unavailable::NoArchive,
             Self::Timeout { .. } | Self::Malformed(_) => true,

@@ -6,11 +6,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use limiter::rules::enforce::Pass;
 use limiter::{Admission, Call, CallKind, Level, Limiter, Outcome, Permit, Refusal, Time, Urgency};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{InvalidCall, RpcErrorKind, ThrottledBy, Unavailable};
+use super::ruled::Ruled;
 
 /// Tokio's clock (which tests can pause) as the limiter's.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +93,8 @@ impl Limited {
         }
     }
 
-    /// Waits for admission, not past `patience`, then runs `request` and tells the limiter what came of it.
+    /// Without rules beyond this endpoint's own.
+    #[cfg(test)]
     pub(crate) async fn run<T>(
         &self,
         call: Call,
@@ -100,18 +103,63 @@ impl Limited {
         request: impl Future<Output = Result<T, RpcErrorKind>>,
         outcome: impl FnOnce(&Result<T, RpcErrorKind>) -> Outcome,
     ) -> Result<T, RpcErrorKind> {
+        self.run_by(None, call, patience, waited, request, outcome).await
+    }
+
+    /// Waits for admission, not past `patience`, then runs `request` and tells the limiter what came of it.
+    pub(crate) async fn run_by<T>(
+        &self,
+        ruled: Option<Ruled<'_>>,
+        call: Call,
+        patience: Instant,
+        waited: &mut Duration,
+        request: impl Future<Output = Result<T, RpcErrorKind>>,
+        outcome: impl FnOnce(&Result<T, RpcErrorKind>) -> Outcome,
+    ) -> Result<T, RpcErrorKind> {
         let from = Instant::now();
-        let admitted = self.admit(call, patience).await;
+        let admitted = self.admit_by(ruled.as_ref(), call, patience).await;
         *waited = from.elapsed();
-        let mut leave = Leave { permit: Some(admitted?), freed: &self.freed };
+        let (mut leave, mut pass) = admitted?;
         if let Some(permit) = &mut leave.permit {
             permit.sent();
         }
+        if let Some(pass) = &mut pass {
+            pass.sent();
+        }
         let result = request.await;
         if let Some(permit) = leave.permit.take() {
-            permit.outcome(self.clock.now(), outcome(&result));
+            let outcome = outcome(&result);
+            if let (Some(ruled), Some(pass)) = (ruled, pass) {
+                ruled.finish(pass, outcome != Outcome::Failed);
+            }
+            permit.outcome(self.clock.now(), outcome);
         }
         result
+    }
+
+    /// The rules first, then this endpoint's limits, then what the rules give: all or nothing.
+    async fn admit_by(
+        &self,
+        ruled: Option<&Ruled<'_>>,
+        call: Call,
+        patience: Instant,
+    ) -> Result<(Leave<'_>, Option<Pass>), RpcErrorKind> {
+        let leave = |permit| Leave { permit: Some(permit), freed: &self.freed };
+        let Some(ruled) = ruled else { return Ok((leave(self.admit(call, patience).await?), None)) };
+        let queued = Queued::new(&self.queued);
+        let _front = ruled.front(patience).await?;
+        drop(queued);
+        loop {
+            let queued = Queued::new(&self.queued);
+            let turn = ruled.ready(patience).await?;
+            drop(queued);
+            let leave = leave(self.admit(call, patience).await?);
+            let pass = ruled.take();
+            drop(turn);
+            if pass.is_some() {
+                return Ok((leave, pass));
+            }
+        }
     }
 
     async fn admit(&self, call: Call, patience: Instant) -> Result<Permit, RpcErrorKind> {

@@ -61,6 +61,12 @@ pub const SLOW_WINDOW: Duration = Duration::from_secs(30);
 /// How often endpoints' p95 are compared.
 pub const SLOW_CHECK: Duration = Duration::from_secs(1);
 
+/// Lines before the rules that are kept although nobody stands in them: methods times channels of a busy chain.
+pub const RULE_LINES: usize = 1_024;
+/// How long a caller sleeps at most while a rule holds it back: a replaced set is felt so soon.
+pub const RULE_LOOK: Duration = Duration::from_millis(500);
+/// How often a caller asks that waits for a call's end or for this machine: an answer takes about as long.
+pub const RULE_POLL: Duration = Duration::from_millis(20);
 /// A result from this size on is not copied out of its body: the results of a block of 1,000 packets take 4 MB, and two copies of them
 /// were a tenth of the memory of a burst.
 pub const IN_PLACE_BYTES: usize = 256 * 1024;

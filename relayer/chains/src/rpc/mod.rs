@@ -3,6 +3,7 @@
 //! ```text
 //! RpcClient ── batch: split, ids ──> Traced( Retry( Limited + Breaker( Timeout( Transport ))))
 //!  client.rs   batch.rs  wire.rs    traced.rs retry.rs  limited.rs   timeout.rs transport.rs
+//!                                          ruled.rs: rules by chain, channel, method, endpoint
 //!  flight.rs: equal reads are one      hedged.rs: a late read is copied   view.rs: the limits as data
 //!                                             endpoints.rs: which node, quarantine, learned batch size
 //! ```
@@ -43,6 +44,7 @@ mod hedged;
 mod limited;
 pub mod limits;
 mod retry;
+mod ruled;
 mod settings;
 mod timeout;
 mod tls;
@@ -62,6 +64,7 @@ pub use error::{
     ErrorClass, InvalidCall, Malformed, Rejected, RpcError, RpcErrorKind, SetupError, ThrottledBy, Unavailable,
 };
 pub use settings::{EndpointSettings, Observer, RpcSettings};
+pub use ruled::RuleGate;
 pub use traced::CallReport;
 pub use view::{BreakerState, LimitView};
 pub use ws::{Wake, WakeSettings, wake_stream};

@@ -22,6 +22,7 @@ use super::flight::Flights;
 use super::hedged::Hedges;
 use super::limited;
 use super::limits::{FAILOVER_WAIT, REQUEST_BYTES, RETRY_MAX, RETRY_MIN};
+use super::ruled::{Lines, Ruled};
 use super::settings::RpcSettings;
 use super::timeout::timeout;
 use super::traced::Traced;
@@ -33,6 +34,7 @@ pub(crate) struct Stack {
     pub(crate) endpoints: Endpoints,
     pub(crate) flights: Flights,
     pub(crate) hedges: Hedges,
+    lines: Lines,
     retries: Mutex<Budget>,
     next_id: AtomicU64,
 }
@@ -54,6 +56,7 @@ impl Stack {
             endpoints,
             flights: Flights::default(),
             hedges: Hedges::default(),
+            lines: Lines::default(),
             retries: Mutex::new(retries),
             next_id: AtomicU64::new(1),
         }
@@ -160,6 +163,11 @@ impl Stack {
         Err(first_error)
     }
 
+    /// Tokens of an endpoint's limits.
+    pub(crate) fn weight(&self, call: &Call) -> u64 {
+        u64::from(call.weight).saturating_mul(self.settings.weight(call.method).into())
+    }
+
     /// Traced(Limited + Breaker(Timeout(Transport))) at one endpoint.
     async fn exchange(
         &self,
@@ -178,7 +186,19 @@ impl Stack {
         let chain: &Arc<str> = &self.settings.chain;
         let observer = self.settings.observer.as_ref();
         let traced = Traced::start(observer, chain, method(calls), &endpoint.id, count, body.len());
-        let weight = calls.iter().map(|call| u64::from(call.weight)).fold(0, u64::saturating_add);
+        let weight = calls.iter().map(|call| self.weight(call)).fold(0, u64::saturating_add);
+        // A lone call dearer than this endpoint's burst takes all of it.
+        let weight = if count == 1 { weight.min(endpoint.limited.limiter.burst()) } else { weight };
+        let ruled = self.settings.rules.as_ref().map(|gate| Ruled {
+            gate,
+            lines: &self.lines,
+            chain,
+            endpoint: endpoint.id.label(),
+            index: endpoint.id.index(),
+            broadcast: kind == CallKind::Broadcast,
+            calls,
+        });
+        let ruled = ruled.filter(Ruled::is_named);
         let (mut waited, mut bytes_in) = (Duration::ZERO, 0);
         let request = timeout(self.settings.timeout, async {
             let http = endpoint.transport.post(body, scope.traceparent.as_deref()).await?;
@@ -188,8 +208,11 @@ impl Stack {
         });
         let call = limited::call(kind, weight, scope.urgency);
         let (span, started) = (traced.span.clone(), Instant::now());
-        let result =
-            endpoint.limited.run(call, patience, &mut waited, request, classify::outcome).instrument(span).await;
+        let result = endpoint
+            .limited
+            .run_by(ruled, call, patience, &mut waited, request, classify::outcome)
+            .instrument(span)
+            .await;
         if let Err(RpcErrorKind::BatchTooLarge { max }) = &result {
             endpoint.learn_batch_calls(count, *max);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::endpoint_url::EndpointUrl;
 use super::limits;
+use super::ruled::RuleGate;
 use super::traced::CallReport;
 
 /// Told about every request: the metrics' hook. Called on the I/O threads: it must not block.
@@ -46,6 +47,11 @@ pub struct RpcSettings {
     pub batch_calls: u32,
     /// Batches of one `batch` call in flight at once.
     pub batches_in_flight: usize,
+    /// Rules beyond the endpoints' own limits.
+    pub rules: Option<RuleGate>,
+    /// Tokens of an endpoint's limits that a call of a method costs; a `*` at the end is for all that begin so. The first that fits counts;
+    /// 1 where none does.
+    pub weights: Vec<(Box<str>, u32)>,
     /// Where metrics go.
     pub observer: Option<Observer>,
 }
@@ -61,8 +67,21 @@ impl RpcSettings {
             body_bytes: limits::BODY_BYTES,
             batch_calls: limits::BATCH_CALLS,
             batches_in_flight: 4,
+            rules: None,
+            weights: Vec::new(),
             observer: None,
         }
+    }
+}
+
+impl RpcSettings {
+    /// What a call of this method costs.
+    pub(crate) fn weight(&self, method: &str) -> u32 {
+        let fits = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(start) => method.starts_with(start),
+            None => pattern == method,
+        };
+        self.weights.iter().find(|(pattern, _)| fits(pattern)).map_or(1, |(_, weight)| *weight)
     }
 }
 

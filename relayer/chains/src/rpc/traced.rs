@@ -107,6 +107,9 @@ impl<'a> Traced<'a> {
             Err(RpcErrorKind::Throttled { by: ThrottledBy::Ourselves { level, limit_milli }, .. }) => {
                 ("refused", level.label(), *limit_milli)
             }
+            Err(RpcErrorKind::Throttled { by: ThrottledBy::Rule { rule, limit_milli, .. }, .. }) => {
+                ("refused", &**rule, *limit_milli)
+            }
             Err(RpcErrorKind::Unavailable { why: Unavailable::BreakerOpen, .. }) => ("refused", "breaker", 0),
             Err(error) => (error.class().label(), by, in_force),
         };

@@ -5,6 +5,7 @@ mod bodies;
 mod endpoints;
 mod extra;
 mod pacing;
+mod rules;
 mod wake;
 
 use std::sync::{Arc, Mutex};
