@@ -1,14 +1,17 @@
 //! The real relayer between two embedded chains, which it can't tell from real ones: transfers both ways, a voucher's way home, and a
-//! timeout refunded.
+//! timeout refunded. And a chain as a process of its own.
 
 // What the set-up functions of tests can't get fails the test, as in the tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use relayer_tests::devnet::embedded::EmbeddedNet;
-use relayer_tests::devnet::{ConfigOptions, STAKE, Transfer};
+use relayer_tests::devnet::{ConfigOptions, Node, STAKE, Transfer, Wallet};
 use relayer_tests::relay::{Action, Line, escrow_address};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 const WAIT: Duration = Duration::from_secs(90);
 
@@ -64,4 +67,29 @@ async fn coins_cross_embedded_chains_both_ways_and_what_is_late_is_refunded() {
     let status = line.relayer.admin.status().await.unwrap();
     assert_eq!(status["paths"][0]["open_packets"], 0, "{status}");
     assert_eq!(line.relayer.stop().await.unwrap().0.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_as_a_process_holds_its_accounts_makes_blocks_and_ends_with_its_input() {
+    let wallet = Wallet::named("alice").unwrap();
+    let address = wallet.address();
+    let mut chain = Command::new(env!("CARGO_BIN_EXE_embedded"))
+        .args(["--id", "emb-p-7", "--block-ms", "50", "--account", &format!("{address}=41stake,2samoleans")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(chain.stdout.take().unwrap()).lines();
+    let url = lines.next_line().await.unwrap().expect("no address");
+    let node = Node::new(&url).unwrap();
+    let status = node.call("status", serde_json::json!({})).await.unwrap();
+    assert_eq!(status["node_info"]["network"], "emb-p-7");
+    let height = node.height().await.unwrap();
+    assert!(node.wait_for_height(height + 3, WAIT).await.unwrap() >= height + 3);
+    assert_eq!(node.balance(address, STAKE).await.unwrap(), 41);
+    assert_eq!(node.balance(address, "samoleans").await.unwrap(), 2);
+    drop(chain.stdin.take());
+    assert_eq!(tokio::time::timeout(WAIT, chain.wait()).await.unwrap().unwrap().code(), Some(0));
+    assert!(node.height().await.is_err(), "it answers still");
 }
