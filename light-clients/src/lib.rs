@@ -34,6 +34,7 @@
 extern crate alloc;
 
 pub mod commitment;
+pub mod grandpa;
 mod height;
 pub mod limits;
 mod reason;

@@ -53,3 +53,32 @@ pub const MAX_INNER_NODE_BYTES: usize = 96;
 /// Most inner nodes a compressed batch may unfold to (about 5 MB). Compression repeats an inner node for a byte or two,
 /// so the size of the message bounds too little.
 pub const MAX_BATCH_INNER_NODES: usize = 32 * 1024;
+
+/// Largest GRANDPA authority set. Live chains have 1,000 at most. At 40 us a signature this bounds one justification to
+/// about 80 ms.
+pub const MAX_AUTHORITIES: usize = 2_000;
+
+/// Longest SCALE list of authorities: 40 bytes each, and its length.
+pub const MAX_AUTHORITIES_BYTES: usize = 40 * MAX_AUTHORITIES + 8;
+
+/// Longest SCALE header of a Substrate chain: a change of authorities announces all of them; other digests take a few
+/// hundred bytes.
+pub const MAX_SUBSTRATE_HEADER_BYTES: usize = MAX_AUTHORITIES_BYTES + 8 * 1024;
+
+/// Most items of a header's digest: a block has a handful (its author's slot and seal, its consensus engines' news).
+pub const MAX_DIGEST_ITEMS: usize = 64;
+
+/// Most headers between a trusted block and the next final one. A chain of 250-byte headers reaches [`MAX_HEADER_BYTES`]
+/// at about this length; whoever is further behind takes a justification in between.
+pub const MAX_HEADER_CHAIN: usize = 4_096;
+
+/// Longest SCALE justification: 132 bytes a vote and the headers from the votes back to the target.
+pub const MAX_JUSTIFICATION_BYTES: usize = 512 * 1024;
+
+/// Most headers among a justification's vote ancestries: votes run a few blocks ahead of what is final, and hundreds when
+/// finality stalled.
+pub const MAX_VOTE_ANCESTRIES: usize = 1_024;
+
+/// Most nodes and values of a storage proof. A key of 100 bytes in a trie of millions of keys is below ten nodes; one
+/// proof serves a relayed transaction's worth of keys at most.
+pub const MAX_TRIE_NODES: usize = 4_096;

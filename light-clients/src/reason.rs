@@ -1,5 +1,6 @@
 //! Why a light client refuses: data, with a short stable label for metrics and a remedy for the caller.
 
+use crate::grandpa::Fault;
 use crate::{Height, Timestamp};
 use thiserror::Error;
 
@@ -32,6 +33,24 @@ pub enum Part {
     Key,
     /// Inner nodes of one tree.
     InnerNodes,
+    /// GRANDPA's authorities.
+    Authorities,
+    /// Header of a Substrate chain.
+    SubstrateHeader,
+    /// Headers from a trusted block to a final one.
+    HeaderChain,
+    /// Justification of a final block.
+    Justification,
+    /// Votes of a justification.
+    Precommits,
+    /// Headers between a justification's votes and its target.
+    VoteAncestries,
+    /// Nodes and values of a storage proof.
+    TrieProof,
+    /// Node of a trie.
+    TrieNode,
+    /// Time of a block in its state.
+    Timestamp,
 }
 
 impl Part {
@@ -51,6 +70,15 @@ impl Part {
             Self::BatchProof => "batch proof",
             Self::Key => "key",
             Self::InnerNodes => "path of inner nodes",
+            Self::Authorities => "authority list",
+            Self::SubstrateHeader => "Substrate header",
+            Self::HeaderChain => "chain of headers",
+            Self::Justification => "justification",
+            Self::Precommits => "list of precommits",
+            Self::VoteAncestries => "list of vote ancestries",
+            Self::TrieProof => "storage proof",
+            Self::TrieNode => "trie node",
+            Self::Timestamp => "timestamp in the state",
         }
     }
 }
@@ -157,7 +185,7 @@ pub enum Reason {
         /// What is missing.
         part: Part,
     },
-    /// A client or consensus state that breaks a rule of ICS-07.
+    /// A client or consensus state that breaks a rule of its specification.
     #[error("parameter {parameter} is out of range")]
     Parameter {
         /// Which parameter.
@@ -297,6 +325,12 @@ pub enum Reason {
     /// Headers of a misbehaviour in the wrong order: the first must not be lower.
     #[error("the first header of a misbehaviour is lower than the second")]
     MisbehaviourOrder,
+    /// A storage proof that does not show all nodes on the way.
+    #[error("a node on the way to the key is missing from the storage proof")]
+    TrieNode,
+    /// A rule of GRANDPA is broken.
+    #[error(transparent)]
+    Grandpa(#[from] Fault),
     /// Both headers can be true at once.
     #[error("the two headers don't conflict")]
     NoConflict,
@@ -413,6 +447,8 @@ impl Reason {
             Self::Signature => "signature",
             Self::TooFewSigned { .. } => "too_few_signed",
             Self::MisbehaviourOrder => "misbehaviour_order",
+            Self::TrieNode => "trie_node",
+            Self::Grandpa(fault) => fault.label(),
             Self::NoConflict => "no_conflict",
             Self::TreeCount { .. } => "tree_count",
             Self::EmptyValue => "empty_value",
@@ -432,10 +468,13 @@ impl Reason {
     /// What the caller can do.
     pub const fn remedy(&self) -> Remedy {
         match self {
-            Self::ClientFrozen { .. } | Self::TrustExpired { .. } => Remedy::Halt,
+            Self::ClientFrozen { .. } | Self::TrustExpired { .. } | Self::Grandpa(Fault::ForcedChange { .. }) => {
+                Remedy::Halt
+            }
             Self::HeaderFromFuture { .. } => Remedy::Wait,
             Self::HeightNotAbove { .. }
             | Self::TrustedValidatorsHash
+            | Self::Grandpa(Fault::AuthoritiesHash | Fault::SkippedChange { .. })
             | Self::ProofRoot { .. }
             | Self::ProofValue { .. }
             | Self::ProofKind { .. } => Remedy::Refresh,

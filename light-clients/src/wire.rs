@@ -34,6 +34,11 @@ pub(crate) fn within(count: usize, max: usize, part: Part) -> Result<(), Reason>
     Ok(())
 }
 
+/// Refuses entries of more than `max` bytes together.
+pub(crate) fn within_sum(entries: &[impl AsRef<[u8]>], max: usize, part: Part) -> Result<(), Reason> {
+    within(entries.iter().fold(0_usize, |sum, entry| sum.saturating_add(entry.as_ref().len())), max, part)
+}
+
 /// Unwraps a field that protobuf lets be absent.
 pub(crate) fn required<T>(field: Option<T>, part: Part) -> Result<T, Reason> {
     field.ok_or(Reason::Missing { part })

@@ -1,12 +1,14 @@
 //! Commitments: what a chain stored under a path, proven against the root a light client trusts.
 //!
 //! **Spec**: ICS-23 (vector commitments), ICS-24 (paths). [`ics23`] verifies the trees of Cosmos chains, [`batch`]
-//! unfolds several proofs of one tree.
+//! unfolds several proofs of one tree; [`trie`] reads storage proofs of Substrate chains.
 
 pub mod batch;
 mod fold;
 pub mod ics23;
 mod shape;
+pub mod trie;
+mod trie_node;
 
 use alloc::vec::Vec;
 

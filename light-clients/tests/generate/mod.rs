@@ -4,6 +4,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub(crate) mod chain;
+pub(crate) mod grandpa;
+pub(crate) mod grandpa_trie;
 pub(crate) mod store;
 
 use ibc_proto::google::protobuf::Any;
