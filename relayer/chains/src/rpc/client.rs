@@ -20,6 +20,7 @@ use super::retry::Stack;
 use super::ruled::RuleGate;
 use super::settings::RpcSettings;
 use super::traced::CallReport;
+use super::urgency;
 use super::view::LimitView;
 
 /// One JSON-RPC call.
@@ -29,8 +30,8 @@ pub struct Call {
     pub(crate) params: Box<RawValue>,
     pub(crate) kind: CallKind,
     pub(crate) weight: u32,
-}
     pub(crate) channel: Option<Arc<str>>,
+}
 
 impl Call {
     /// A read: idempotent, may be retried and sent to another endpoint.
@@ -48,7 +49,6 @@ impl Call {
         self
     }
 
-    fn new(method: &'static str, params: impl Serialize, kind: CallKind) -> Result<Self, RpcError> {
     /// For which channel's packets it is asked: rules may limit them.
     #[must_use]
     pub fn channel(mut self, channel: Option<Arc<str>>) -> Self {
@@ -56,6 +56,7 @@ impl Call {
         self
     }
 
+    fn new(method: &'static str, params: impl Serialize, kind: CallKind) -> Result<Self, RpcError> {
         let params = serde_json::value::to_raw_value(&params)
             .map_err(|_| RpcError::new(RpcErrorKind::Invalid(InvalidCall::Params), method, None))?;
         Ok(Self { method, params, kind, weight: 1, channel: None })
@@ -138,9 +139,10 @@ impl RpcClient {
 
     /// One prepared call.
     pub async fn send(&self, call: &Call) -> Result<Answer, RpcError> {
+        let scope = self.scope();
         let answers = match call.kind {
-            CallKind::Read => Flights::read(&self.stack, call, &self.scope, self.deadline()).await?,
-            CallKind::Broadcast => self.stack.request(&[call], &self.scope, self.deadline()).await?,
+            CallKind::Read => Flights::read(&self.stack, call, &scope, self.deadline()).await?,
+            CallKind::Broadcast => self.stack.request(&[call], &scope, self.deadline()).await?,
         };
         let endpoint = answers.endpoint;
         match answers.replies.into_iter().next() {
@@ -159,7 +161,7 @@ impl RpcClient {
             let too_many = InvalidCall::TooMany { calls: calls.len(), limit: CALLS_AT_ONCE };
             return Err(RpcError::new(RpcErrorKind::Invalid(too_many), "batch", None));
         }
-        Ok(batch::batch(&self.stack, &calls, &self.scope, self.deadline()).await)
+        Ok(batch::batch(&self.stack, &calls, &self.scope(), self.deadline()).await)
     }
 
     /// The chain's name as configured.
@@ -174,12 +176,12 @@ impl RpcClient {
     pub fn limits(&self) -> Vec<LimitView> {
         self.stack.endpoints.limits()
     }
-    /// Reads that were copied to a second endpoint because the first was late, and retries that may be made now.
-    pub fn extra_calls(&self) -> (u64, u64) {
     /// The rules beyond the endpoints' limits, if there are any; those of all chains that share them.
     pub fn rules(&self) -> Option<&RuleGate> {
         self.stack.settings.rules.as_ref()
     }
+    /// Reads that were copied to a second endpoint because the first was late, and retries that may be made now.
+    pub fn extra_calls(&self) -> (u64, u64) {
         (self.stack.hedges.sent(), self.stack.retries_left())
     }
     /// An endpoint said that its chain is at this height: one that lags behind its peers is left alone for a while.
@@ -202,6 +204,10 @@ impl RpcClient {
         if let (Some(observer), Some(endpoint)) = (&self.stack.settings.observer, self.endpoints().first()) {
             observer(&CallReport::stream(self.chain(), endpoint.label().clone(), why));
         }
+    }
+
+    fn scope(&self) -> Scope {
+        Scope { urgency: urgency::of_work(self.scope.urgency), ..self.scope.clone() }
     }
 
     fn deadline(&self) -> Instant {

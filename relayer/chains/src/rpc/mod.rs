@@ -50,6 +50,7 @@ mod timeout;
 mod tls;
 mod traced;
 mod transport;
+mod urgency;
 mod view;
 mod wire;
 mod ws;
@@ -63,8 +64,9 @@ pub use endpoints::{EndpointHealth, Route};
 pub use error::{
     ErrorClass, InvalidCall, Malformed, Rejected, RpcError, RpcErrorKind, SetupError, ThrottledBy, Unavailable,
 };
-pub use settings::{EndpointSettings, Observer, RpcSettings};
 pub use ruled::RuleGate;
+pub use settings::{EndpointSettings, Observer, RpcSettings};
 pub use traced::CallReport;
+pub use urgency::urgent;
 pub use view::{BreakerState, LimitView};
 pub use ws::{Wake, WakeSettings, wake_stream};
