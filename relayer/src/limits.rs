@@ -114,6 +114,8 @@ pub const FOLLOW_AHEAD: usize = 4;
 pub const CATCH_UP_BLOCKS: u64 = 300;
 /// Inputs waiting for one path's engine; its feeders wait when it is full.
 pub const PATH_QUEUE: usize = 256;
+/// A packet that times out by height is urgent so many blocks before: two minutes of 6-second blocks, as with time.
+pub const URGENT_BLOCKS: u64 = 20;
 /// Submissions of one path waiting for one wallet.
 pub const SUBMIT_QUEUE: usize = 64;
 /// Transactions of one wallet waiting to be signed.

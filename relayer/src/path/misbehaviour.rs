@@ -5,6 +5,8 @@
 use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
+use limiter::Urgency;
+use relayer_chains::rpc::urgent;
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::{BlockFacts, Fact};
 use relayer_core::message::Message;
@@ -46,7 +48,8 @@ impl Path {
         let client = self.spec.ends[side.index()].client.clone();
         let mut heads = self.follower(side.other()).heads();
         let answer = loop {
-            match tracked.check_header(&client, &state, &header).await {
+            let check = tracked.check_header(&client, &state, &header);
+            match urgent(Some(Urgency::Evidence), check).await {
                 Err(ChainError { kind: ChainErrorKind::NotYet(height), .. }) => {
                     let there = heads.wait_for(|h| h.is_some_and(|h| h.height >= height));
                     if timeout(limits::COMPARE_WAIT, there).await.is_err() {

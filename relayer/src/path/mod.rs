@@ -18,6 +18,7 @@ mod scan;
 mod setup;
 mod stage;
 mod submit;
+mod urgency;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -202,6 +203,12 @@ impl Path {
 
     fn with_status(&self, change: impl FnOnce(&mut PathStatus)) {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// How long the client on `side` has to live, once it is known.
+    fn expires_in_ns(&self, side: Side) -> Option<u64> {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.clients.get(side.index())?.as_ref().map(|client| client.expires_in_ns)
     }
 
     /// Works until stopped. Set-up problems are retried for ever; they show in the status.

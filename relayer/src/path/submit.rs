@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
 use light_clients::{Reason, Verdict};
+use relayer_chains::rpc::urgent;
 use relayer_core::engine::{AttemptId, AttemptOutcome, Input};
 use relayer_core::error::{ChainError, ChainErrorKind, Remedy, TxFailure};
 use relayer_core::id::{Height, Timestamp};
@@ -54,7 +55,8 @@ impl Path {
         while let Some(job) = jobs.recv().await {
             let id = job.id;
             let (reply, told) = oneshot::channel();
-            let updates = match self.updates(side, job.update).await {
+            let class = self.urgency(side, job.update.is_some(), &job.messages);
+            let updates = match urgent(class, self.updates(side, job.update)).await {
                 Ok(updates) => updates,
                 Err(error) => {
                     tracing::warn!(path = %self.spec.name, chain = %self.chain(side).id(), reason = error.label(), "client update: {error}");
