@@ -3,7 +3,8 @@
 //! CometBFT finalizes every block, so the head is what `/status` says, once the application has executed it (`/abci_info`): its
 //! results and state can be queried. One owned task follows it: woken by the event stream, by polling while that is silent, and by a
 //! slow poll beside it as the watchdog of a stream that stalls. The published head never goes back, unless it is refuted. Errors are told to those who
-//! were waiting when they happened.
+//! were waiting when they happened. Where there are several endpoints, the others are asked now and then, too: one that lags behind its
+//! peers is left alone for a while. A height that is told is not believed for that, it only chooses who is asked next.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -18,10 +19,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::limits::POLL_WATCHDOG;
+use super::limits::{COMPARE_POLLS, POLL_WATCHDOG};
 use super::node::{Node, Said};
 use super::wire::{AbciInfo, BlockchainAnswer, Status, nanos};
-use crate::rpc::{Call, EndpointId, EndpointUrl, Wake, WakeSettings, wake_stream};
+use crate::rpc::{Call, EndpointId, EndpointUrl, Route, Wake, WakeSettings, wake_stream};
 
 #[derive(Debug, Clone, Default)]
 struct News {
@@ -107,7 +108,8 @@ impl Heads {
         let span = tracing::info_span!("heads", chain = %self.node.chain());
         let (node, news, poll) = (self.node.clone(), self.news.clone(), self.poll);
         let (stream, stop) = (self.stream.clone(), self.stop.clone());
-        let run = async move {
+        let comparing = compare(node.clone(), news.clone(), poll * COMPARE_POLLS);
+        let following = async move {
             match stream.and_then(|url| subscribe(url, poll, &stop)) {
                 Some((socket, wakes)) => {
                     tokio::select! {
@@ -119,6 +121,12 @@ impl Heads {
                     stop.run_until_cancelled(run_polling(node, news, poll)).await.unwrap_or_default();
                 }
                 None => stop.run_until_cancelled(run_polling(node, news, poll)).await.unwrap_or_default(),
+            }
+        };
+        let run = async move {
+            tokio::select! {
+                () = following => {}
+                () = comparing => {}
             }
         };
         *task = Some(tokio::spawn(run.instrument(span)));
@@ -185,6 +193,24 @@ async fn run(node: Node, news: watch::Sender<News>, poll: Duration, mut wakes: O
     }
 }
 
+/// Asks the endpoints that do not tell the head what their height is, for ever.
+async fn compare(node: Node, news: watch::Sender<News>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let asked = news.borrow().by.clone();
+        let peers = node.rpc().health().into_iter().filter(|e| !e.archive && e.quarantine.is_none());
+        for peer in peers.map(|e| e.id).filter(|id| Some(id) != asked.as_ref()) {
+            let deadline = tokio::time::Instant::now() + every;
+            let rpc = node.rpc().with_route(Route::Only(peer)).with_deadline(deadline);
+            let Ok(answer) = rpc.call("status", json!({})).await else { continue };
+            let Ok(said) = node.decode::<Status>(&answer, "status") else { continue };
+            if node.check_status(&said).is_ok() {
+                node.rpc().saw_height(&said.endpoint, said.value.sync_info.latest_block_height.0);
+            }
+        }
+    }
+}
+
 fn publish(news: &watch::Sender<News>, said: Said<Head>) {
     let Said { value: head, endpoint } = said;
     news.send_if_modified(|news| {
@@ -208,6 +234,7 @@ async fn ask(node: &Node) -> Result<Said<Head>, ChainError> {
     node.check_status(&status)?;
     let info: Said<AbciInfo> = node.decode(&answers.next().unwrap_or_else(missing)?, "abci_info")?;
     let (stored, executed) = (status.value.sync_info.latest_block_height.0, info.value.response.last_block_height.0);
+    node.rpc().saw_height(&status.endpoint, stored);
     if stored == 0 {
         return Err(node.error(ChainErrorKind::NotYet(node.height(1)), "no block yet"));
     }
@@ -225,4 +252,51 @@ async fn ask(node: &Node) -> Result<Said<Head>, ChainError> {
     let number = if executed == 0 { stored } else { executed.min(stored) };
     let value = Head { height: node.height(number), time: Timestamp(time) };
     Ok(Said { value, endpoint: status.endpoint })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Json;
+    use axum::routing::post;
+    use relayer_core::id::ChainId;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::rpc::{EndpointSettings, RpcClient, RpcSettings};
+
+    /// A node that stands at this height for ever.
+    async fn standing(height: u64) -> EndpointSettings {
+        let answer = move |call: &Value| {
+            let result = match call["method"].as_str().unwrap() {
+                "status" => json!({
+                    "node_info": {"network": "made-1"},
+                    "sync_info": {"latest_block_height": height.to_string(), "latest_block_time": "2026-01-01T00:00:00Z"},
+                }),
+                _ => json!({"response": {"last_block_height": height.to_string()}}),
+            };
+            json!({"jsonrpc": "2.0", "id": call["id"], "result": result})
+        };
+        let handler = move |Json(request): Json<Value>| async move {
+            Json(match &request {
+                Value::Array(calls) => calls.iter().map(answer).collect(),
+                call => answer(call),
+            })
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let app = axum::Router::new().route("/", post(handler));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        EndpointSettings::new(url)
+    }
+
+    #[tokio::test]
+    async fn the_head_is_asked_of_another_endpoint_when_the_first_one_lags_behind() {
+        let chain = ChainId::new("made-1").unwrap();
+        let settings = RpcSettings::new("made-1", vec![standing(40).await, standing(100).await]);
+        let node = Node::new(RpcClient::new(settings).unwrap(), chain);
+        let heads = Heads::new(node.clone(), Duration::from_millis(20), None);
+        assert_eq!(heads.next(node.height(0)).await.unwrap().height, node.height(40));
+        assert_eq!(heads.next(node.height(40)).await.unwrap().height, node.height(100));
+        assert_eq!(node.rpc().health()[0].quarantine.unwrap().0, "lags behind its peers");
+    }
 }

@@ -48,6 +48,8 @@ pub const UPDATE_HEADERS: usize = 64;
 pub const POLL: Duration = Duration::from_millis(500);
 /// Between polls of the head while the event stream wakes us: the watchdog of a stream that stalls.
 pub const POLL_WATCHDOG: Duration = Duration::from_secs(3);
+/// Polls of the head between two questions for the heights of the other endpoints: ten seconds by default.
+pub const COMPARE_POLLS: u32 = 20;
 /// How long an endpoint that lied is not asked.
 pub const QUARANTINE: Duration = Duration::from_secs(300);
 /// How long an endpoint that is catching up, or whose answer can't be decoded, is not asked.

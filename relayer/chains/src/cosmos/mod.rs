@@ -220,6 +220,8 @@ impl Chain for CosmosChain {
     fn refute(&self, head: Height) {
         if let Some(endpoint) = self.heads.refute(head) {
             self.node.rpc().quarantine(&endpoint, "lying_height", limits::QUARANTINE);
+            // Its peers don't lag behind what is not there.
+            self.node.rpc().saw_height(&endpoint, 0);
         }
     }
 
