@@ -17,12 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Clears a terminal and goes to its first line.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-/// Show what limits the running relayer's calls, by node: rates configured and learned, tokens, queue, breakers.
-///
-/// RATE is the configured rate and, below 100 %, the share of it that the node's health and breaker leave. LEARNED is what the node's
-/// throttles taught; `-` while the configured rate alone binds. REFUSED counts what our own limits refused, since the start.
-///
-/// Exit code 3 when no relayer is running.
+/// Show what limits the running relayer's calls.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  relayer limits\n  relayer limits --watch --chain cosmoshub-4\n  relayer limits --json | jq '.chains[].endpoints[] | {endpoint, learned_rate, throttled}'"

@@ -86,7 +86,12 @@ pub enum Command {
     Status(status::Status),
     /// Say whether the running relayer works.
     Health(status::Health),
-    /// Show what limits the running relayer's calls.
+    /// Show what limits the running relayer's calls, by node: rates configured and learned, tokens, queue, breakers.
+    ///
+    /// RATE is the configured rate and, below 100 %, the share of it that the node's health and breaker leave. LEARNED is what the
+    /// node's throttles taught; `-` while the configured rate alone binds. REFUSED counts what our own limits refused since the start.
+    ///
+    /// Exit code 3 when no relayer is running.
     Limits(limits::Limits),
     /// Open paths and look at them.
     Path(path::PathArgs),
