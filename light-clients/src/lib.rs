@@ -4,8 +4,9 @@
 //! for some heights, a *consensus state* (what is trusted there: a Merkle root, a time, the next validators). A header
 //! moves trust forward; a Merkle proof shows what a chain stored under a path at a trusted height.
 //!
-//! **Spec**: ICS-02 (client semantics), ICS-07 (Tendermint), ICS-23 (vector commitments). The rules are those of
-//! ibc-go v10's `07-tendermint`, so that whatever is trusted here is accepted by the chain that is paid to verify it.
+//! **Spec**: ICS-02 (client semantics), ICS-07 (Tendermint), ICS-10 (GRANDPA), ICS-23 (vector commitments). The rules of
+//! Tendermint are those of ibc-go v10's `07-tendermint`, so that whatever is trusted here is accepted by the chain that is
+//! paid to verify it; those of GRANDPA are this crate's own, for the contract as for the relayer.
 //!
 //! **Shapes and units.** Client state, consensus state, header and misbehaviour travel as protobuf `Any`, which is what
 //! ICS-02 makes opaque: one [`Verifier`] per family of chains decodes them. Times are nanoseconds since 1970
@@ -43,6 +44,7 @@ mod verifier;
 mod wire;
 
 pub use commitment::MerklePath;
+pub use grandpa::GrandpaClient;
 pub use height::{Height, Timestamp};
 pub use reason::{Parameter, Part, Reason, Remedy};
 pub use tendermint::TendermintClient;

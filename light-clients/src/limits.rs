@@ -82,3 +82,6 @@ pub const MAX_VOTE_ANCESTRIES: usize = 1_024;
 /// Most nodes and values of a storage proof. A key of 100 bytes in a trie of millions of keys is below ten nodes; one
 /// proof serves a relayed transaction's worth of keys at most.
 pub const MAX_TRIE_NODES: usize = 4_096;
+
+/// Longest name of a child trie: a pallet's name or an account's id.
+pub const MAX_CHILD_TRIE_BYTES: usize = 128;

@@ -114,6 +114,10 @@ pub enum Parameter {
     Root,
     /// Hash of the next validators: 32 bytes.
     NextValidatorsHash,
+    /// Name of the child trie with a chain's IBC state: short.
+    ChildTrie,
+    /// SHA-256 of a contract's code: 32 bytes.
+    Checksum,
 }
 
 impl Parameter {
@@ -131,6 +135,8 @@ impl Parameter {
             Self::Timestamp => "timestamp",
             Self::Root => "root",
             Self::NextValidatorsHash => "next_validators_hash",
+            Self::ChildTrie => "child_trie",
+            Self::Checksum => "checksum",
         }
     }
 }

@@ -66,7 +66,8 @@ pub trait Verifier: Send + Sync {
 
     /// Verifies that `path` holds `value` under the consensus state's root, or, with `None`, that it holds nothing.
     ///
-    /// `proof` is an ICS-23 `MerkleProof` in protobuf, `path` is whole: store prefix first, key last.
+    /// `proof` is in the family's form (Tendermint: an ICS-23 `MerkleProof` in protobuf), `path` is whole: store prefix
+    /// first, key last.
     fn membership(
         &self,
         client_state: &Any,

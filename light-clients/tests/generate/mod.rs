@@ -5,6 +5,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod grandpa;
+pub(crate) mod grandpa_client;
 pub(crate) mod grandpa_trie;
 pub(crate) mod store;
 
