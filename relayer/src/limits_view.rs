@@ -12,7 +12,7 @@ use relayer_chains::cosmos::CosmosChain;
 use relayer_chains::rpc::{EndpointHealth, LimitView};
 use relayer_core::chain::Chain;
 
-use crate::admin::{BreakerChange, BreakerStatus, ChainLimits, EndpointLimits, Out, PerSecond};
+use crate::admin::{BreakerChange, BreakerStatus, ChainLimits, EndpointLimits, Out, PerSecond, RuleLimits};
 
 /// What is called "a second" is at least this long.
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,6 +44,21 @@ impl Watch {
         let (copied_reads, retries_left) = rpc.extra_calls();
         ChainLimits { id: self.chain.id().to_string(), endpoints: endpoints.collect(), copied_reads, retries_left }
     }
+}
+
+/// The rules that calls have met. All chains of a program share them.
+pub(crate) fn rules(chain: &CosmosChain) -> Vec<RuleLimits> {
+    let views = chain.rpc().rules().map(|gate| gate.view()).unwrap_or_default();
+    let rules = views.into_iter().map(|view| RuleLimits {
+        rule: view.rule.to_string(),
+        kind: view.kind.to_owned(),
+        shadow: view.shadow,
+        threshold: thousandths(view.threshold_milli),
+        tokens: view.tokens,
+        passed: view.passed,
+        blocked: view.blocked,
+    });
+    rules.collect()
 }
 
 fn endpoint(view: &LimitView, health: &EndpointHealth, rates: (PerSecond, f64)) -> EndpointLimits {

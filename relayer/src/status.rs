@@ -160,6 +160,7 @@ impl Gatherer {
             paths,
             verifier: VerifierStatus { workers: self.workers, queued: self.program.pool.queued() as u64 },
             limits,
+            rules: self.chains.first().map(|watched| limits_view::rules(&watched.chain)).unwrap_or_default(),
             journal: JournalHealth { bytes: journal.bytes, degraded: journal.degraded.map(|e| e.to_string()) },
         }
     }

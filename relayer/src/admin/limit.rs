@@ -16,6 +16,28 @@ pub struct Limits {
     pub at_unix_ms: u64,
     /// Chains.
     pub chains: Vec<ChainLimits>,
+    /// Rules beyond the nodes' own limits, of all chains.
+    pub rules: Vec<RuleLimits>,
+}
+
+/// A rule that calls have met, of the configuration or of a set that is fed while the relayer runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuleLimits {
+    /// Its id.
+    pub rule: String,
+    /// Its kind: `flow`, `quota`, `isolation` and so on.
+    pub kind: String,
+    /// It reports only.
+    pub shadow: bool,
+    /// In force, in its unit: calls a second, calls in flight.
+    pub threshold: f64,
+    /// Calls that may leave at once now, where it has one bucket.
+    pub tokens: Option<u64>,
+    /// Calls let through.
+    pub passed: u64,
+    /// Calls held back for a while or refused, or that a shadow rule would have.
+    pub blocked: u64,
 }
 
 /// A chain.

@@ -33,7 +33,7 @@ mod snapshot;
 mod tests;
 
 pub use client::{AdminClient, AdminError};
-pub use limit::{BreakerChange, BreakerStatus, ChainLimits, EndpointLimits, Limits, Out, PerSecond};
+pub use limit::{BreakerChange, BreakerStatus, ChainLimits, EndpointLimits, Limits, Out, PerSecond, RuleLimits};
 pub use server::{AdminServer, ServeError, Sources};
 pub use snapshot::{
     ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, Health, JournalHealth, Latency, PathStatus,

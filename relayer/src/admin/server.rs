@@ -131,7 +131,8 @@ async fn health(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn limits_now(State(admin): State<Arc<Admin>>) -> Response {
     let snapshot = admin.sources.snapshot.borrow().clone();
-    Json(Limits { at_unix_ms: snapshot.at_unix_ms, chains: snapshot.limits.clone() }).into_response()
+    let (chains, rules) = (snapshot.limits.clone(), snapshot.rules.clone());
+    Json(Limits { at_unix_ms: snapshot.at_unix_ms, chains, rules }).into_response()
 }
 
 async fn status(State(admin): State<Arc<Admin>>) -> Response {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limit::ChainLimits;
+use super::limit::{ChainLimits, RuleLimits};
 use crate::journal::JournalStatus;
 
 /// The relayer at one moment.
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub verifier: VerifierStatus,
     /// How calls are limited, by chain.
     pub limits: Vec<ChainLimits>,
+    /// Rules beyond the nodes' own limits.
+    pub rules: Vec<RuleLimits>,
     /// Journal.
     pub journal: JournalHealth,
 }

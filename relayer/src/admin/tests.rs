@@ -61,13 +61,15 @@ async fn status_and_metrics_arrive_as_they_are() {
         at_unix_ms: 5,
         chains: vec![chain],
         limits: vec![limits],
+        rules: vec![RuleLimits { rule: "slow".into(), passed: 1, ..RuleLimits::default() }],
         ..Snapshot::default()
     };
     sender.send_replace(Arc::new(snapshot.clone()));
     let client = AdminClient::new(server.address(), None).unwrap();
     assert_eq!(client.status().await.unwrap(), snapshot);
     assert_eq!(client.metrics().await.unwrap(), "relay_up 1\n");
-    assert_eq!(client.limits().await.unwrap(), Limits { at_unix_ms: 5, chains: snapshot.limits });
+    let told = Limits { at_unix_ms: 5, chains: snapshot.limits, rules: snapshot.rules };
+    assert_eq!(client.limits().await.unwrap(), told);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::error::CliError;
 use super::status::{absent, client};
 use super::table::{duration, table};
 use super::{Common, Done};
-use crate::admin::{BreakerStatus, EndpointLimits, Limits as Told};
+use crate::admin::{BreakerStatus, EndpointLimits, Limits as Told, RuleLimits};
 
 /// Between two tables of `--watch`.
 const EVERY: Duration = Duration::from_secs(1);
@@ -149,7 +149,24 @@ fn text(told: &Told) -> String {
             chain.id, chain.retries_left, chain.copied_reads
         )
     }));
+    if !told.rules.is_empty() {
+        let rows: Vec<Vec<String>> = told.rules.iter().map(rule_row).collect();
+        parts.push(String::new());
+        parts.push(table(&["RULE", "KIND", "THRESHOLD", "TOKENS", "PASSED", "HELD BACK"], &rows));
+    }
     parts.join("\n")
+}
+
+fn rule_row(rule: &RuleLimits) -> Vec<String> {
+    let shadow = if rule.shadow { " (shadow: reports only)" } else { "" };
+    vec![
+        rule.rule.clone(),
+        format!("{}{shadow}", rule.kind),
+        rule.threshold.to_string(),
+        rule.tokens.map_or_else(|| "-".to_owned(), |tokens| tokens.to_string()),
+        rule.passed.to_string(),
+        rule.blocked.to_string(),
+    ]
 }
 
 #[cfg(test)]
@@ -181,7 +198,16 @@ mod tests {
             ..EndpointLimits::default()
         };
         let of = |id: &str, endpoint| ChainLimits { id: id.into(), endpoints: vec![endpoint], ..Default::default() };
-        Told { at_unix_ms: 1, chains: vec![of("sim-a-1", throttled), of("sim-b-1", out)] }
+        let rule = RuleLimits {
+            rule: "block_results".into(),
+            kind: "flow".into(),
+            shadow: true,
+            threshold: 2.5,
+            passed: 17,
+            blocked: 4,
+            ..RuleLimits::default()
+        };
+        Told { at_unix_ms: 1, chains: vec![of("sim-a-1", throttled), of("sim-b-1", out)], rules: vec![rule] }
     }
 
     #[test]
@@ -192,6 +218,10 @@ mod tests {
         }
         assert!(text.contains("left alone: lags behind its peers, 30.0s left"), "{text}");
         assert!(!text.contains("200/s x 100%"));
+        let rule = text.lines().find(|line| line.starts_with("block_results")).unwrap();
+        for words in ["flow (shadow: reports only)", "2.5", "17", "4"] {
+            assert!(rule.contains(words), "{words} in {rule}");
+        }
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub enum Command {
     /// RATE is the configured rate and, below 100 %, the share of it that the node's health and breaker leave. LEARNED is what the
     /// node's throttles taught; `-` while the configured rate alone binds. REFUSED counts what our own limits refused since the start.
     ///
+    /// Below them the rules of the configuration, and of a set that is fed while it runs, as far as calls have met them.
+    ///
     /// Exit code 3 when no relayer is running.
     Limits(limits::Limits),
     /// Open paths and look at them.
