@@ -229,7 +229,7 @@ impl Pacer {
         let climbing = matches!(self.phase, Phase::Cubic { since, climb, .. } if now.saturating_sub(since) < climb);
         if !climbing && !self.idle {
             // The whole climb passed without one, as below a limit it does.
-            self.random &= !(!earlier && self.since_cut >= PACE_PROBE_CALLS);
+            self.random &= earlier || self.since_cut < PACE_PROBE_CALLS;
             self.suspects = 0;
             self.unsuspected = self.rate;
             return self.random;
