@@ -30,6 +30,8 @@ pub struct Settings {
     pub limits: RequestLimits,
     /// Where rules beyond those of this file come from.
     pub rules: Option<RuleSource>,
+    /// Where the endpoints' limits are shared with other relayers.
+    pub shared: Option<SharedLimits>,
     /// In the order of the file; ids are unique.
     pub chains: Vec<Chain>,
     /// In the order of the file; names are unique, their chains exist and differ.
@@ -207,6 +209,32 @@ pub enum RuleSource {
         /// The key that holds the set.
         key: String,
     },
+}
+
+/// A Redis in which relayers share the rates of their nodes: what is configured for a node is then what all of them get together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedLimits {
+    /// Where it is; more than one address for a cluster or Sentinels only.
+    pub addresses: Vec<Endpoint>,
+    /// What is there.
+    pub kind: RedisKind,
+    /// What the members share: one API key of one provider.
+    pub domain: String,
+    /// This relayer's name among them; `None`: one that is new at each start.
+    pub member: Option<String>,
+    /// Whether reads take their calls in blocks that are spent here.
+    pub leased: bool,
+}
+
+/// What answers at the addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisKind {
+    /// One server.
+    Standalone,
+    /// Nodes of a cluster.
+    Cluster,
+    /// Sentinels, which know the server by this name.
+    Sentinel(String),
 }
 
 /// `[[chains]]`

@@ -155,6 +155,11 @@ impl Endpoint {
         Self::with_scheme(text, &["http", "https"], "http://127.0.0.1:26657")
     }
 
+    /// A `redis://` or `rediss://` address.
+    pub fn redis(text: &str) -> Result<Self, Expected> {
+        Self::with_scheme(text, &["redis", "rediss"], "redis://127.0.0.1:6379")
+    }
+
     /// A `ws://` or `wss://` address.
     pub fn ws(text: &str) -> Result<Self, Expected> {
         Self::with_scheme(text, &["ws", "wss"], "ws://127.0.0.1:26657/websocket")

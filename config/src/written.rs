@@ -71,7 +71,12 @@ table!(
         retry_attempts: Number,
         methods: Vec<Spanned<MethodLimit>>,
         rules: Sub<Rules>,
+        redis: Sub<Redis>,
     }
+);
+table!(
+    /// `[limits.redis]`
+    Redis { url: Option<Spanned<Texts>>, kind: Text, service: Text, domain: Text, member: Text, mode: Text }
 );
 table!(
     /// `limits` of a chain.

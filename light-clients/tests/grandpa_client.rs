@@ -103,6 +103,28 @@ fn a_final_block_is_trusted_with_its_time_state_and_authorities() {
 }
 
 #[test]
+fn sets_of_4_300_and_1000_authorities_finalize_with_two_thirds_of_their_weight() {
+    for (count, needed) in [(4, 3), (300, 201), (1_000, 667)] {
+        let voters = voters(0, &vec![2; count]);
+        let trusted = &SCENE.trusted;
+        let state = trusted.consensus(SET, &voters).encode();
+        let by = |count: usize| {
+            let mut header = header(trusted, &SCENE.blocks, &voters, SET);
+            header.justification = justify(&SCENE.last().header, &voters[..count], SET).encode();
+            let header = header.into_any();
+            let cost = GrandpaClient.update_cost(&header);
+            (GrandpaClient.update(&SCENE.client, &state, &header, SCENE.now()), cost)
+        };
+        let (verdict, cost) = by(needed);
+        assert!(verdict.is_trusted(), "{count}: {verdict:?}");
+        // The estimate is for large sets: within a tenth, and a few for the headers.
+        assert!(cost.abs_diff(needed as u64) <= needed as u64 / 10 + 6, "{cost} for {needed}");
+        let (tallied, total) = (2 * (needed as u64 - 1), 2 * count as u64);
+        assert_eq!(by(needed - 1).0.reason(), Some(&Reason::TooFewSigned { tallied, total }));
+    }
+}
+
+#[test]
 fn sets_change_hands_in_order_and_behind_the_back_of_none() {
     let scene = &*SCENE;
     let next = voters(30, &[7; 3]);

@@ -18,6 +18,8 @@ pub mod open;
 pub mod path;
 pub mod program;
 pub mod remedy;
+pub mod rules;
+pub mod shared;
 pub mod spec;
 pub mod start;
 pub mod status;

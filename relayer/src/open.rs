@@ -6,7 +6,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, IntoDiagnostic, WrapErr, miette};
 use relayer_chains::cosmos::tx::{Key, Price, PriceSource, WalletSettings};
 use relayer_chains::cosmos::{CosmosChain, CosmosConfig, Cpu, Trust};
-use relayer_chains::rpc::{EndpointSettings, EndpointUrl, RpcSettings};
+use relayer_chains::rpc::{EndpointSettings, EndpointUrl, RpcSettings, RuleGate};
 use relayer_config::settings::{Chain, Endpoint, Settings};
 use relayer_core::id::ChainId;
 use secrecy::SecretString;
@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::journal::Journal;
 use crate::keys::{self, Keystore};
 use crate::limits;
+use crate::shared::SharedLimits;
 use crate::telemetry::metrics::Metrics;
 use crate::verify::Pool;
 
@@ -46,30 +47,50 @@ pub struct Opener {
     journal: Option<Journal>,
     metrics: Option<Arc<Metrics>>,
     pool: Option<Pool>,
+    rules: Option<RuleGate>,
+    shared: SharedLimits,
 }
 
 impl Opener {
     /// For the running relayer: trust from the journal, calls counted, verification on the pool.
     pub fn new(journal: Journal, metrics: Arc<Metrics>, pool: Pool) -> Self {
-        Self { journal: Some(journal), metrics: Some(metrics), pool: Some(pool) }
+        Self {
+            journal: Some(journal),
+            metrics: Some(metrics),
+            pool: Some(pool),
+            rules: None,
+            shared: SharedLimits::default(),
+        }
+    }
+
+    /// With rules that change while it runs.
+    #[must_use]
+    pub fn with_rules(self, rules: RuleGate) -> Self {
+        Self { rules: Some(rules), ..self }
+    }
+
+    /// With limits that other relayers share.
+    #[must_use]
+    pub fn with_shared(self, shared: SharedLimits) -> Self {
+        Self { shared, ..self }
     }
 
     /// For commands that do one thing and end.
     pub fn plain() -> Self {
-        Self { journal: None, metrics: None, pool: None }
+        Self { journal: None, metrics: None, pool: None, rules: None, shared: SharedLimits::default() }
     }
 
     /// A chain with its wallet.
     pub async fn open(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<CosmosChain>> {
         let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
         let key = load_key(settings, chain)?;
-        self.with_wallet(chain, Some((key, wallet(chain)))).await
+        self.with_wallet(settings, chain, Some((key, wallet(chain)))).await
     }
 
     /// A chain to read from only: no key is needed.
     pub async fn open_without_key(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<CosmosChain>> {
         let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
-        self.with_wallet(chain, None).await
+        self.with_wallet(settings, chain, None).await
     }
 
     /// A chain with another key than the configured one.
@@ -81,15 +102,16 @@ impl Opener {
     ) -> miette::Result<Arc<CosmosChain>> {
         let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
         let key = Key::from_secret(secret, chain.coin_type, 0).into_diagnostic()?;
-        self.with_wallet(chain, Some((key, wallet(chain)))).await
+        self.with_wallet(settings, chain, Some((key, wallet(chain)))).await
     }
 
     async fn with_wallet(
         &self,
+        settings: &Settings,
         chain: &Chain,
         wallet: Option<(Key, WalletSettings)>,
     ) -> miette::Result<Arc<CosmosChain>> {
-        let mut config = CosmosConfig::new(chain.id.clone(), chain.account_prefix.as_str(), self.rpc(chain)?);
+        let mut config = CosmosConfig::new(chain.id.clone(), chain.account_prefix.as_str(), self.rpc(settings, chain)?);
         config.store_prefix = chain.store_prefix.as_str().as_bytes().to_vec();
         let stream = EndpointUrl::try_from(chain.ws.url().clone());
         config.stream = Some(stream.map_err(|why| miette!("chain {}: `{}`: {why}", chain.id, chain.ws))?);
@@ -116,7 +138,7 @@ impl Opener {
         Ok(Arc::new(chain))
     }
 
-    fn rpc(&self, chain: &Chain) -> miette::Result<RpcSettings> {
+    fn rpc(&self, program: &Settings, chain: &Chain) -> miette::Result<RpcSettings> {
         let endpoint = |e: &Endpoint, archive| -> miette::Result<EndpointSettings> {
             let url =
                 EndpointUrl::try_from(e.url().clone()).map_err(|why| miette!("chain {}: `{e}`: {why}", chain.id))?;
@@ -125,6 +147,11 @@ impl Opener {
             settings.limiter.rate_per_second = u64::from(chain.limits.requests_per_second);
             settings.limiter.burst = u64::from(chain.limits.burst);
             settings.limiter.in_flight = chain.limits.in_flight;
+            if let Some(own) = chain.narrow.endpoints.iter().find(|own| own.rpc == *e) {
+                settings.limiter.rate_per_second = u64::from(own.rate.requests_per_second);
+                settings.limiter.burst = u64::from(own.rate.burst);
+                settings.limiter.in_flight = own.in_flight;
+            }
             // The only node of a chain is asked again soon: nothing else could take its place meanwhile.
             if chain.rpc.len() == 1 {
                 settings.limiter.breaker.open_max = limits::ONLY_NODE_OPEN;
@@ -139,6 +166,13 @@ impl Opener {
             endpoints.push(endpoint(e, true)?);
         }
         let mut rpc = RpcSettings::new(chain.id.as_str(), endpoints);
+        rpc.rules = Some(match &self.rules {
+            Some(rules) => rules.clone(),
+            None => crate::rules::gate(program)?,
+        });
+        self.shared.hold(&mut rpc);
+        let dear = chain.narrow.methods.iter().filter(|limit| limit.weight > 1);
+        rpc.weights = dear.map(|limit| (limit.method.as_str().into(), limit.weight)).collect();
         rpc.timeout = chain.limits.request_timeout;
         rpc.attempts = usize::try_from(chain.limits.retry_attempts).unwrap_or(0).saturating_add(1);
         rpc.body_bytes = chain.limits.max_response_bytes;

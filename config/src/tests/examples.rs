@@ -61,6 +61,7 @@ fn every_key_stands_in_the_full_example() {
         ("limits", keys::<written::Limits>()),
         ("limits.methods", keys::<written::MethodLimit>()),
         ("limits.rules", keys::<written::Rules>()),
+        ("limits.redis", keys::<written::Redis>()),
         ("chains", keys::<written::Chain>()),
         ("chains.key", keys::<written::Key>()),
         ("chains.gas", keys::<written::Gas>()),

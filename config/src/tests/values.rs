@@ -1,5 +1,5 @@
 use super::*;
-use crate::settings::{CallRate, Fraction, KeySource, MethodLimit, Order, RuleSource};
+use crate::settings::{CallRate, Fraction, KeySource, MethodLimit, Order, RedisKind, RuleSource};
 use crate::{Kind, template};
 use proptest::prelude::*;
 use relayer_core::id::{ChannelId, PortId};
@@ -96,6 +96,30 @@ fn rules_come_from_one_source() {
     ] {
         let told = told(&rules(table));
         assert!(told.contains(said) && !told.contains("me:secret"), "{table}\n{told}");
+    }
+}
+
+#[test]
+fn limits_are_shared_over_one_redis() {
+    let redis = |table: &str| format!("[limits.redis]\n{table}\n{MINIMAL}");
+    let shared = good(&redis("url = \"redis://127.0.0.1:6379\"")).shared.unwrap();
+    assert_eq!((shared.addresses.len(), shared.kind, shared.domain.as_str()), (1, RedisKind::Standalone, "relayers"));
+    assert!(shared.leased && shared.member.is_none());
+    let sentinel = "url = [\"redis://127.0.0.1:1\", \"redis://127.0.0.1:2\"]\nkind = \"sentinel\"\nservice = \"m\"\nmode = \"strong\"";
+    let shared = good(&redis(sentinel)).shared.unwrap();
+    assert_eq!((shared.kind, shared.leased), (RedisKind::Sentinel("m".into()), false));
+    for (table, said) in [
+        ("", "`url` is missing"),
+        ("url = \"http://127.0.0.1:1\"", "redis://127.0.0.1:6379"),
+        ("url = \"redis://:secret@127.0.0.1:1\"", "secrets never stand in the file"),
+        ("url = [\"redis://127.0.0.1:1\", \"redis://127.0.0.1:2\"]", "has one address"),
+        ("url = \"redis://127.0.0.1:1\"\nservice = \"m\"", "means nothing here"),
+        ("url = \"redis://127.0.0.1:1\"\nkind = \"sentinel\"", "`service` is missing"),
+        ("url = \"redis://127.0.0.1:1\"\nmode = \"loose\"", "must be \"leased\" or \"strong\""),
+        ("url = \"redis://127.0.0.1:1\"\ndomain = \"a}b\"", "letters, digits"),
+    ] {
+        let told = told(&redis(table));
+        assert!(told.contains(said) && !told.contains(":secret"), "{table}\n{told}");
     }
 }
 

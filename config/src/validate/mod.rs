@@ -28,6 +28,7 @@ pub(crate) fn settings(source: &Source<'_>, file: &written::File) -> Result<Sett
     let common = table(&file.limits);
     let methods = narrow::methods(&mut check, &["limits", "methods"], &common.methods);
     let rules = narrow::rules(&mut check, &common.rules);
+    let shared = narrow::redis(&mut check, &common.redis);
     let limits = check.limits(&["limits"], &common, &default_limits());
     let global = check.global(table(&file.global));
     let store = check.store(table(&file.store));
@@ -36,7 +37,7 @@ pub(crate) fn settings(source: &Source<'_>, file: &written::File) -> Result<Sett
     let paths = path::all(&mut check, file, &chains);
     match (global, store, telemetry) {
         (Some(global), Some(store), Some(telemetry)) if check.problems.is_empty() => {
-            Ok(Settings { global, store, telemetry, limits, rules, chains, paths })
+            Ok(Settings { global, store, telemetry, limits, rules, shared, chains, paths })
         }
         _ => Err(check.problems),
     }

@@ -10,7 +10,10 @@ use serde_spanned::Spanned;
 use super::Check;
 use crate::error::Kind;
 use crate::limits;
-use crate::settings::{CallRate, ChannelLimit, EndpointLimit, MethodLimit, NarrowLimits, RequestLimits, RuleSource};
+use crate::settings::{
+    CallRate, ChannelLimit, EndpointLimit, MethodLimit, NarrowLimits, RedisKind, RequestLimits, RuleSource,
+    SharedLimits,
+};
 use crate::source::quoted;
 use crate::values::{Endpoint, Expected, expected};
 use crate::written::{self, Number, Sub};
@@ -214,6 +217,64 @@ pub(super) fn rules(check: &mut Check<'_>, written: &Sub<written::Rules>) -> Opt
     let url = check.endpoint(&at("etcd"), &rules.etcd, Endpoint::http);
     let key = check.required(&at("key"), &rules.key, &range, key);
     Some(RuleSource::Etcd { url: url?, key: key? })
+}
+
+/// `[limits.redis]`.
+pub(super) fn redis(check: &mut Check<'_>, written: &Sub<written::Redis>) -> Option<SharedLimits> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Word {
+        Standalone,
+        Cluster,
+        Sentinel,
+    }
+    let table = written.as_ref()?;
+    let (redis, range) = (table.get_ref(), table.span());
+    let at = |key: &'static str| ["limits", "redis", key];
+    let name = |text: &str| {
+        let fits = (1..=limits::NAME_BYTES).contains(&text.len());
+        if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+            return Ok(text.to_owned());
+        }
+        expected(format!("1 to {} letters, digits, `.`, `_` or `-`", limits::NAME_BYTES))
+    };
+    let mut addresses = Vec::new();
+    if let Some(list) = &redis.url {
+        for (place, text) in list.get_ref().0.iter().take(limits::RPC_ADDRESSES) {
+            let place = place.clone().unwrap_or_else(|| list.span());
+            addresses.extend(check.address(&at("url"), &place, text, Endpoint::redis));
+        }
+    }
+    if redis.url.as_ref().is_none_or(|list| list.get_ref().0.is_empty()) {
+        check.missing(&at("url"), &redis.url.as_ref().map_or(range.clone(), Spanned::span));
+    }
+    let kinds = [("standalone", Word::Standalone), ("cluster", Word::Cluster), ("sentinel", Word::Sentinel)];
+    let word = check.choice(&at("kind"), &redis.kind, &kinds)?;
+    if let (Word::Standalone, Some(list), true) = (word, &redis.url, addresses.len() > 1) {
+        let help = "keep one, or write kind = \"cluster\" or kind = \"sentinel\"";
+        check.fail(Kind::Invalid, &list.span(), "a standalone Redis has one address", help);
+    }
+    let kind = match (word, &redis.service) {
+        (Word::Sentinel, service) => RedisKind::Sentinel(check.required(&at("service"), service, &range, name)?),
+        (_, Some(service)) => {
+            let help = "remove it, or write kind = \"sentinel\"";
+            check.fail(
+                Kind::Invalid,
+                &service.span(),
+                "`service` means nothing here: Sentinels know servers by it",
+                help,
+            );
+            return None;
+        }
+        (Word::Cluster, None) => RedisKind::Cluster,
+        (Word::Standalone, None) => RedisKind::Standalone,
+    };
+    let domain = match &redis.domain {
+        None => Some("relayers".to_owned()),
+        domain => check.text(&at("domain"), domain, name),
+    };
+    let member = check.text(&at("member"), &redis.member, name);
+    let leased = check.choice(&at("mode"), &redis.mode, &[("leased", true), ("strong", false)])?;
+    Some(SharedLimits { addresses, kind, domain: domain?, member, leased })
 }
 
 type Range = std::ops::Range<usize>;

@@ -157,7 +157,14 @@ fn partial<'a>(nibbles: usize, input: &mut &'a [u8]) -> Option<Nibbles<'a>> {
 
 /// Bytes with their length before them.
 fn string<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let Compact(length) = Compact::<u32>::decode(input).ok()?;
+    // Lengths below 64 are one byte: those of all children, of which a branch has up to 16.
+    let length = match input.split_first() {
+        Some((first, rest)) if first.trailing_zeros() >= 2 => {
+            *input = rest;
+            u32::from(*first) >> 2
+        }
+        _ => Compact::<u32>::decode(input).ok()?.0,
+    };
     take(input, length.try_into().ok()?)
 }
 

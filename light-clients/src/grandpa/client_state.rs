@@ -3,7 +3,7 @@
 use super::schema;
 use crate::limits::{MAX_CHILD_TRIE_BYTES, MAX_CLIENT_STATE_BYTES};
 use crate::wire::{decode, decode_any, encode_any};
-use crate::{Height, Parameter, Part, Reason};
+use crate::{Height, Parameter, Part, Reason, Timestamp};
 use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 use ibc_proto::google::protobuf::Any;
@@ -62,16 +62,24 @@ impl ClientState {
     /// Decodes and checks the `ibc.lightclients.wasm.v1.ClientState`.
     pub fn decode(any: &Any) -> Result<Self, Reason> {
         let wrapper: WasmClientState = decode_any(any, Part::ClientState, MAX_CLIENT_STATE_BYTES)?;
-        let raw: schema::ClientState = decode(&wrapper.data, Part::ClientState, MAX_CLIENT_STATE_BYTES)?;
-        let checksum = wrapper.checksum.as_slice().try_into();
+        let state = Self::from_data(&wrapper.data, &wrapper.checksum)?;
+        if wrapper.latest_height.map(Height::from) != Some(state.latest_height()) {
+            return Err(Reason::Parameter { parameter: Parameter::LatestHeight });
+        }
+        Ok(state)
+    }
+
+    /// Decodes and checks what the wrapper holds.
+    pub fn from_data(data: &[u8], checksum: &[u8]) -> Result<Self, Reason> {
+        let raw: schema::ClientState = decode(data, Part::ClientState, MAX_CLIENT_STATE_BYTES)?;
         Self::new(ClientParameters {
             chain_id: raw.chain_id,
             trusting_period: Duration::from_secs(raw.trusting_period_seconds),
             max_clock_drift: Duration::from_secs(raw.max_clock_drift_seconds),
             frozen_height: raw.frozen_height.map(Height::from).filter(|height| !height.is_zero()),
-            latest_height: wrapper.latest_height.map(Height::from).unwrap_or_default(),
+            latest_height: raw.latest_height.map(Height::from).unwrap_or_default(),
             child_trie: raw.child_trie,
-            checksum: checksum.map_err(|_| Reason::Parameter { parameter: Parameter::Checksum })?,
+            checksum: checksum.try_into().map_err(|_| Reason::Parameter { parameter: Parameter::Checksum })?,
         })
     }
 
@@ -84,6 +92,7 @@ impl ClientState {
             max_clock_drift_seconds: p.max_clock_drift.as_secs(),
             frozen_height: p.frozen_height.map(Into::into),
             child_trie: p.child_trie.clone(),
+            latest_height: Some(p.latest_height.into()),
         };
         encode_any(&WasmClientState {
             data: raw.encode_to_vec(),
@@ -100,6 +109,13 @@ impl ClientState {
     /// Highest verified height.
     pub fn latest_height(&self) -> Height {
         self.0.latest_height
+    }
+
+    /// Whether trust in a block of this time has ended.
+    pub fn is_expired(&self, trusted: Timestamp, now: Timestamp) -> bool {
+        // Bounded by `new` to half of what 64 bits hold.
+        let period = u64::try_from(self.0.trusting_period.as_nanos()).unwrap_or(u64::MAX);
+        trusted.as_nanos().saturating_add(period) <= now.as_nanos()
     }
 
     /// Refuses a frozen client.
@@ -155,10 +171,15 @@ mod tests {
             spoil(&mut spoiled);
             assert_eq!(ClientState::new(spoiled), Err(Reason::Parameter { parameter }));
         }
-        let mut wrapper: WasmClientState =
-            WasmClientState::decode(ClientState::new(parameters()).unwrap().encode().value.as_slice()).unwrap();
-        wrapper.checksum.pop();
-        let refused = ClientState::decode(&encode_any(&wrapper));
-        assert_eq!(refused, Err(Reason::Parameter { parameter: Parameter::Checksum }));
+        let encoded = ClientState::new(parameters()).unwrap().encode().value;
+        let spoiled = |spoil: fn(&mut WasmClientState)| {
+            let mut wrapper = WasmClientState::decode(encoded.as_slice()).unwrap();
+            spoil(&mut wrapper);
+            ClientState::decode(&encode_any(&wrapper)).unwrap_err()
+        };
+        let checksum = spoiled(|wrapper| drop(wrapper.checksum.pop()));
+        assert_eq!(checksum, Reason::Parameter { parameter: Parameter::Checksum });
+        let height = spoiled(|wrapper| wrapper.latest_height = Some(Height::new(0, 8).into()));
+        assert_eq!(height, Reason::Parameter { parameter: Parameter::LatestHeight });
     }
 }

@@ -33,7 +33,12 @@ impl ConsensusState {
     /// Decodes and checks the `ibc.lightclients.wasm.v1.ConsensusState` that stands at this height.
     pub fn decode(any: &Any, height: Height) -> Result<Self, Reason> {
         let wrapper: WasmConsensusState = decode_any(any, Part::ConsensusState, MAX_CONSENSUS_STATE_BYTES)?;
-        let raw: schema::ConsensusState = decode(&wrapper.data, Part::ConsensusState, MAX_CONSENSUS_STATE_BYTES)?;
+        Self::from_data(&wrapper.data, height)
+    }
+
+    /// Decodes and checks what the wrapper holds.
+    pub fn from_data(data: &[u8], height: Height) -> Result<Self, Reason> {
+        let raw: schema::ConsensusState = decode(data, Part::ConsensusState, MAX_CONSENSUS_STATE_BYTES)?;
         let number = u32::try_from(height.number).map_err(|_| Reason::Undecodable { part: Part::TrustedHeight })?;
         let pending = |change: schema::PendingChange| {
             let authorities_hash = hash(&change.authorities_hash)?;

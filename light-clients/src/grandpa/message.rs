@@ -10,6 +10,29 @@ use ibc_proto::google::protobuf::Any;
 use ibc_proto::ibc::lightclients::wasm::v1::ClientMessage as WasmMessage;
 use schema::Content;
 
+/// What a client message holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientMessage {
+    /// A final block and the way to it.
+    Header(Header),
+    /// Two final blocks that can't both be.
+    Misbehaviour(Misbehaviour),
+}
+
+impl ClientMessage {
+    /// Decodes what the wrapper of a client message holds.
+    pub fn from_data(data: &[u8]) -> Result<Self, Reason> {
+        let message: schema::ClientMessage = decode(data, Part::Misbehaviour, MAX_MISBEHAVIOUR_BYTES)?;
+        match required(message.message, Part::Header)? {
+            Content::Header(raw) => {
+                within(data.len(), MAX_HEADER_BYTES, Part::Header)?;
+                Header::from_raw(raw).map(Self::Header)
+            }
+            Content::Misbehaviour(raw) => Misbehaviour::from_raw(raw).map(Self::Misbehaviour),
+        }
+    }
+}
+
 /// A final block and the way to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
@@ -75,11 +98,13 @@ impl Misbehaviour {
     pub fn decode(any: &Any) -> Result<Self, Reason> {
         match content(any, Part::Misbehaviour, MAX_MISBEHAVIOUR_BYTES)? {
             Content::Header(_) => Err(Reason::WrongType { part: Part::Misbehaviour }),
-            Content::Misbehaviour(raw) => {
-                let header = |raw| required(raw, Part::Header).and_then(Header::from_raw);
-                Ok(Self { headers: (header(raw.header_1)?, header(raw.header_2)?) })
-            }
+            Content::Misbehaviour(raw) => Self::from_raw(raw),
         }
+    }
+
+    fn from_raw(raw: schema::Misbehaviour) -> Result<Self, Reason> {
+        let header = |raw| required(raw, Part::Header).and_then(Header::from_raw);
+        Ok(Self { headers: (header(raw.header_1)?, header(raw.header_2)?) })
     }
 
     /// Both headers.

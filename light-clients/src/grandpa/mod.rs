@@ -36,8 +36,10 @@ pub use fault::Fault;
 pub use finality::{Finality, HeaderChain};
 pub use header::{ConsensusLog, Digest, DigestItem, NextAuthorities, PendingChange, SubstrateHeader};
 pub use justification::{Commit, Justification, Precommit, SignedPrecommit, VerifySignature, signed_bytes};
-pub use message::{Header, Misbehaviour};
-pub use update::{Conflict, verify_header, verify_header_with, verify_misbehaviour, verify_misbehaviour_with};
+pub use message::{ClientMessage, Header, Misbehaviour};
+pub use update::{
+    Conflict, new_state, verify_header, verify_header_with, verify_misbehaviour, verify_misbehaviour_with,
+};
 
 use crate::commitment::trie::{self, TrieProof};
 use crate::{MerklePath, Reason, Timestamp, Updated, Verdict, Verifier};

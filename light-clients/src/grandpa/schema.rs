@@ -29,6 +29,9 @@ pub struct ClientState {
     /// Child trie of the chain's IBC state; empty: the main trie.
     #[prost(bytes = "vec", tag = "5")]
     pub child_trie: Vec<u8>,
+    /// Highest verified height, the same as in the wrapper.
+    #[prost(message, optional, tag = "6")]
+    pub latest_height: Option<Height>,
 }
 
 /// What is trusted at one height.

@@ -6,7 +6,6 @@ use crate::commitment::trie::TrieProof;
 use crate::{Reason, Timestamp};
 use alloc::collections::BTreeMap;
 use core::iter;
-use core::time::Duration;
 
 /// How two final blocks contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +46,24 @@ pub fn verify_header_with(
     if state.timestamp() <= trusted.timestamp() {
         return Err(Reason::TimeNotAfter);
     }
-    if state.timestamp() > after(now, client.parameters().max_clock_drift) {
+    let drift = u64::try_from(client.parameters().max_clock_drift.as_nanos()).unwrap_or(u64::MAX);
+    if state.timestamp().as_nanos() > now.as_nanos().saturating_add(drift) {
         return Err(Reason::HeaderFromFuture { now });
     }
     header.justification.verify_with(&authorities, signed)?;
     Ok(state)
+}
+
+/// The state a header proves that was verified already: without votes and signatures.
+///
+/// For a contract, which its host asks to verify a message first and then to store it.
+pub fn new_state(
+    client: &ClientState,
+    trusted: &ConsensusState,
+    header: &Header,
+    now: Timestamp,
+) -> Result<ConsensusState, Reason> {
+    follow(client, trusted, header, now).map(|(state, _)| state)
 }
 
 /// Verifies that both headers would have been trusted and that they conflict.
@@ -103,7 +115,7 @@ fn follow(
     if header.height() <= header.trusted_height {
         return Err(Reason::HeightNotAbove { header: header.height(), trusted: header.trusted_height });
     }
-    if after(trusted.timestamp(), client.parameters().trusting_period) <= now {
+    if client.is_expired(trusted.timestamp(), now) {
         return Err(Reason::TrustExpired { now });
     }
     let from: &Finality = trusted.finality();
@@ -136,9 +148,4 @@ fn backwards(first: &ConsensusState, second: &ConsensusState) -> Option<Conflict
     };
     let rises = low.finality().number < high.finality().number;
     (rises && high.timestamp() <= low.timestamp()).then_some(Conflict::Time)
-}
-
-fn after(time: Timestamp, period: Duration) -> Timestamp {
-    let nanos = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
-    Timestamp::from_nanos(time.as_nanos().saturating_add(nanos))
 }

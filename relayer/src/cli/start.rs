@@ -16,6 +16,8 @@ use crate::keys;
 use crate::limits;
 use crate::open::Opener;
 use crate::program::Program;
+use crate::rules::RunningRules;
+use crate::shared::SharedLimits;
 use crate::start::{Relayer, StartError};
 use crate::status::Gatherer;
 use crate::telemetry::{self, log::Format};
@@ -60,7 +62,10 @@ impl Start {
         let sources = Sources { snapshot, metrics: Box::new(move || metrics.encode()) };
         // Before anything is relayed: a port that is taken shows while nothing has been paid for.
         let admin = AdminServer::start(settings.global.admin, token, sources).await.into_diagnostic()?;
+        let rules = RunningRules::start(&settings, program.metrics.clone())?;
         let opener = Opener::new(program.journal.clone(), program.metrics.clone(), program.pool.clone());
+        let (shared, _sharing) = SharedLimits::start(&settings, &program.metrics)?;
+        let opener = opener.with_rules(rules.gate.clone()).with_shared(shared);
         let mut relayer = Relayer::start(&settings, &opener, &program, self.path.as_deref()).await?;
         let gatherer = Gatherer::new(&program, &relayer, &settings);
         let gathering = tokio::spawn(gatherer.run(snapshots));

@@ -157,7 +157,7 @@ impl Metrics {
 }
 
 /// Brings a counter up to what was counted elsewhere.
-fn raise(counters: &IntCounterVec, labels: &[&str], total: u64) {
+pub(super) fn raise(counters: &IntCounterVec, labels: &[&str], total: u64) {
     let counter = counters.with_label_values(labels);
     counter.inc_by(total.saturating_sub(counter.get()));
 }

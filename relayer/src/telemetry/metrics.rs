@@ -27,6 +27,7 @@ use super::label::Values;
 use super::limiter::LimiterMetrics;
 pub use super::maker::Description;
 use super::maker::Maker;
+use super::rules::RuleMetrics;
 use crate::journal::JournalStatus;
 use crate::limits;
 
@@ -150,6 +151,7 @@ pub struct Metrics {
     spans_exported: IntCounter,
     uptime_start: Gauge,
     pub(super) limiter: LimiterMetrics,
+    pub(super) rules: RuleMetrics,
 }
 
 /// Which of [`Metrics::values`] bounds a label.
@@ -279,6 +281,7 @@ impl Metrics {
             spans_exported: m.counter("relay_trace_spans_exported_total", "Spans the collector took.")?,
             uptime_start: m.keep(Gauge::new("relayer_start_time_seconds", "Unix time of the start.")?)?,
             limiter: LimiterMetrics::new(&m)?,
+            rules: RuleMetrics::new(&m)?,
             channels: Values::listed(limits::LABEL_CHANNELS),
             values: std::array::from_fn(|_| Values::first(limits::LABEL_VALUES)),
             registry: m.registry,

@@ -9,4 +9,5 @@ pub mod log;
 mod maker;
 pub mod metrics;
 pub mod panic;
+mod rules;
 pub mod trace;

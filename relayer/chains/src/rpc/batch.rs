@@ -74,8 +74,7 @@ pub(crate) async fn batch(
 fn chunks(stack: &Stack, calls: &[Call], slots: &[usize], scope: &Scope) -> Vec<Vec<usize>> {
     let members: Vec<&Call> = slots.iter().filter_map(|i| calls.get(*i)).collect();
     let order = stack.endpoints.order(&scope.route, kind(&members));
-    let (most, burst) =
-        order.first().map_or((1, 1), |best| (u64::from(best.batch_calls()), best.limited.limiter.burst()));
+    let (most, burst) = order.first().map_or((1, 1), |best| (u64::from(best.batch_calls()), best.limited.burst()));
     let broadcast = kind(&members) == CallKind::Broadcast;
     let (settings, best) = (&stack.settings, order.first().map(|best| best.id.label()));
     let ruled = |call: &Call| match (&settings.rules, best) {

@@ -12,6 +12,8 @@ use std::time::Duration;
 use limiter::outlier::{self, Fault, Outliers};
 use limiter::percentile::Latencies;
 use limiter::{BreakerState, CallKind, Outcome, Snapshot, Time};
+#[cfg(feature = "redis")]
+use relayer_core::error::Detail;
 
 use super::endpoint_url::EndpointId;
 use super::error::SetupError;
@@ -86,7 +88,7 @@ impl Endpoint {
 
     /// Calls it takes in one request: what it said, and never more than its burst admits.
     pub(crate) fn batch_calls(&self) -> u32 {
-        let burst = u32::try_from(self.limited.limiter.burst()).unwrap_or(u32::MAX);
+        let burst = u32::try_from(self.limited.burst()).unwrap_or(u32::MAX);
         self.batch_calls.load(Ordering::Relaxed).min(burst).max(1)
     }
 
@@ -138,11 +140,19 @@ impl Endpoints {
             if all.iter().any(|known| **known.id.label() == *label) {
                 label = format!("{label}#{}", index.saturating_add(1));
             }
+            #[cfg(not(feature = "redis"))]
+            let limited = Limited::new(endpoint.limiter, clock);
+            #[cfg(feature = "redis")]
+            let limited = {
+                let shared = settings.shared.as_ref().map(|rates| rates.endpoint(&label, &endpoint.limiter));
+                let shared = shared.transpose().map_err(|why| SetupError::Shared(Detail::new(why.to_string())))?;
+                Limited::new(endpoint.limiter, clock).with_shared(shared)
+            };
             all.push(Endpoint {
                 id: EndpointId::new(index, label),
                 archive: endpoint.archive,
                 transport: Transport::new(endpoint.url.clone(), settings.body_bytes)?,
-                limited: Limited::new(endpoint.limiter, clock),
+                limited,
                 batch_calls: AtomicU32::new(settings.batch_calls.max(1)),
                 quarantine: Mutex::new(None),
                 seen: Mutex::new(Seen { latencies: Latencies::new(SLOW_WINDOW), height: None }),

@@ -24,6 +24,9 @@ pub enum SetupError {
     /// A WebSocket address where an HTTP one belongs.
     #[error("{0} is not an http or https address")]
     NotHttp(String),
+    /// The rate can't be shared.
+    #[error("{0}")]
+    Shared(Detail),
     /// TLS could not be set up.
     #[error("TLS: {0}")]
     Tls(Detail),

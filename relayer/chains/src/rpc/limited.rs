@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use limiter::rules::enforce::Pass;
 use limiter::{Admission, Call, CallKind, Level, Limiter, Outcome, Permit, Refusal, Time, Urgency};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::{InvalidCall, RpcErrorKind, ThrottledBy, Unavailable};
 use super::ruled::Ruled;
+#[cfg(feature = "redis")]
+use super::shared::{self, EndpointBudget, SharedPass};
 
 /// Tokio's clock (which tests can pause) as the limiter's.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,8 @@ pub(crate) struct Limited {
     reads: Semaphore,
     broadcasts: Semaphore,
     freed: Notify,
+    #[cfg(feature = "redis")]
+    shared: Option<EndpointBudget>,
     /// Requests waiting for admission.
     pub(crate) queued: AtomicU32,
 }
@@ -80,6 +84,14 @@ impl Drop for Leave<'_> {
     }
 }
 
+/// What a request needs to leave; dropped, all of it is given back.
+struct Admitted<'a> {
+    leave: Leave<'a>,
+    pass: Option<Pass>,
+    #[cfg(feature = "redis")]
+    shared: Option<SharedPass<'a>>,
+}
+
 impl Limited {
     pub(crate) fn new(settings: limiter::Settings, clock: Clock) -> Self {
         let limiter = Limiter::new(settings);
@@ -89,6 +101,8 @@ impl Limited {
             reads: Semaphore::new(1),
             broadcasts: Semaphore::new(1),
             freed: Notify::new(),
+            #[cfg(feature = "redis")]
+            shared: None,
             queued: AtomicU32::new(0),
         }
     }
@@ -119,7 +133,12 @@ impl Limited {
         let from = Instant::now();
         let admitted = self.admit_by(ruled.as_ref(), call, patience).await;
         *waited = from.elapsed();
-        let (mut leave, mut pass) = admitted?;
+        let admitted = admitted?;
+        let (mut leave, mut pass) = (admitted.leave, admitted.pass);
+        #[cfg(feature = "redis")]
+        if let Some(mut shared) = admitted.shared {
+            shared.sent();
+        }
         if let Some(permit) = &mut leave.permit {
             permit.sent();
         }
@@ -137,29 +156,92 @@ impl Limited {
         result
     }
 
-    /// The rules first, then this endpoint's limits, then what the rules give: all or nothing.
+    /// The rules first, then this endpoint's limits, then what rules and other relayers leave: all or nothing.
     async fn admit_by(
         &self,
         ruled: Option<&Ruled<'_>>,
         call: Call,
         patience: Instant,
-    ) -> Result<(Leave<'_>, Option<Pass>), RpcErrorKind> {
-        let leave = |permit| Leave { permit: Some(permit), freed: &self.freed };
-        let Some(ruled) = ruled else { return Ok((leave(self.admit(call, patience).await?), None)) };
+    ) -> Result<Admitted<'_>, RpcErrorKind> {
         let queued = Queued::new(&self.queued);
-        let _front = ruled.front(patience).await?;
+        let _front = match ruled {
+            Some(ruled) => ruled.front(patience).await?,
+            None => None,
+        };
+        let _sharing = self.sharing(call.kind, patience).await?;
         drop(queued);
         loop {
             let queued = Queued::new(&self.queued);
-            let turn = ruled.ready(patience).await?;
+            let turn = match ruled {
+                Some(ruled) => ruled.ready(patience).await?,
+                None => None,
+            };
             drop(queued);
-            let leave = leave(self.admit(call, patience).await?);
-            let pass = ruled.take();
+            let leave = Leave { permit: Some(self.admit(call, patience).await?), freed: &self.freed };
+            let pass = ruled.and_then(Ruled::take);
             drop(turn);
-            if pass.is_some() {
-                return Ok((leave, pass));
+            if ruled.is_some() && pass.is_none() {
+                continue;
             }
+            #[cfg(feature = "redis")]
+            {
+                let Some(budget) = &self.shared else { return Ok(Admitted { leave, pass, shared: None }) };
+                match budget.take(call.kind, call.weight).await {
+                    Ok(shared) => return Ok(Admitted { leave, pass, shared: Some(shared) }),
+                    Err(refused) => {
+                        drop((leave, pass));
+                        self.wait_for_others(refused, &call, patience).await?;
+                    }
+                }
+            }
+            #[cfg(not(feature = "redis"))]
+            return Ok(Admitted { leave, pass });
         }
+    }
+
+    /// The place of those who wait for a budget that others spend, too.
+    async fn sharing(&self, kind: CallKind, patience: Instant) -> Result<Option<SemaphorePermit<'_>>, RpcErrorKind> {
+        #[cfg(feature = "redis")]
+        if let Some(budget) = &self.shared {
+            let front = timeout_at(patience, budget.line(kind).acquire()).await;
+            return front.map(Result::ok).map_err(|_| self.shared_refusal(None));
+        }
+        let _ = (kind, patience);
+        Ok(None)
+    }
+
+    #[cfg(feature = "redis")]
+    async fn wait_for_others(&self, why: shared::Refused, call: &Call, patience: Instant) -> Result<(), RpcErrorKind> {
+        let shared::Refused::After(after) = why else {
+            return Err(RpcErrorKind::Invalid(InvalidCall::Weight { weight: call.weight }));
+        };
+        let at = Instant::now() + after;
+        if at > patience {
+            return Err(self.shared_refusal(Some(after)));
+        }
+        let _queued = Queued::new(&self.queued);
+        sleep_until(at).await;
+        Ok(())
+    }
+
+    #[cfg(feature = "redis")]
+    fn shared_refusal(&self, retry_after: Option<Duration>) -> RpcErrorKind {
+        let limit_milli = self.limiter.snapshot(self.clock.now()).rate_milli;
+        let by = ThrottledBy::Rule { rule: "limits.redis".into(), kind: "shared", limit_milli };
+        RpcErrorKind::Throttled { by, retry_after }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn with_shared(self, shared: Option<EndpointBudget>) -> Self {
+        Self { shared, ..self }
+    }
+
+    /// The largest weight a request may have.
+    pub(crate) fn burst(&self) -> u64 {
+        let burst = self.limiter.burst();
+        #[cfg(feature = "redis")]
+        let burst = self.shared.as_ref().map_or(burst, |budget| budget.burst().min(burst));
+        burst
     }
 
     async fn admit(&self, call: Call, patience: Instant) -> Result<Permit, RpcErrorKind> {

@@ -46,6 +46,8 @@ pub mod limits;
 mod retry;
 mod ruled;
 mod settings;
+#[cfg(feature = "redis")]
+mod shared;
 mod timeout;
 mod tls;
 mod traced;
@@ -66,6 +68,8 @@ pub use error::{
 };
 pub use ruled::RuleGate;
 pub use settings::{EndpointSettings, Observer, RpcSettings};
+#[cfg(feature = "redis")]
+pub use shared::SharedRates;
 pub use traced::CallReport;
 pub use urgency::urgent;
 pub use view::{BreakerState, LimitView};

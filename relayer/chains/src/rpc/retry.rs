@@ -188,7 +188,7 @@ impl Stack {
         let traced = Traced::start(observer, chain, method(calls), &endpoint.id, count, body.len());
         let weight = calls.iter().map(|call| self.weight(call)).fold(0, u64::saturating_add);
         // A lone call dearer than this endpoint's burst takes all of it.
-        let weight = if count == 1 { weight.min(endpoint.limited.limiter.burst()) } else { weight };
+        let weight = if count == 1 { weight.min(endpoint.limited.burst()) } else { weight };
         let ruled = self.settings.rules.as_ref().map(|gate| Ruled {
             gate,
             lines: &self.lines,

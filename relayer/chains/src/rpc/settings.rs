@@ -49,6 +49,9 @@ pub struct RpcSettings {
     pub batches_in_flight: usize,
     /// Rules beyond the endpoints' own limits.
     pub rules: Option<RuleGate>,
+    /// The endpoints' rates as budgets shared with other relayers.
+    #[cfg(feature = "redis")]
+    pub shared: Option<super::shared::SharedRates>,
     /// Tokens of an endpoint's limits that a call of a method costs; a `*` at the end is for all that begin so. The first that fits counts;
     /// 1 where none does.
     pub weights: Vec<(Box<str>, u32)>,
@@ -68,6 +71,8 @@ impl RpcSettings {
             batch_calls: limits::BATCH_CALLS,
             batches_in_flight: 4,
             rules: None,
+            #[cfg(feature = "redis")]
+            shared: None,
             weights: Vec::new(),
             observer: None,
         }

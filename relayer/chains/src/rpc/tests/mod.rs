@@ -6,6 +6,8 @@ mod endpoints;
 mod extra;
 mod pacing;
 mod rules;
+#[cfg(feature = "redis")]
+mod shared;
 mod wake;
 
 use std::sync::{Arc, Mutex};
