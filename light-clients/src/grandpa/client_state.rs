@@ -177,7 +177,7 @@ mod tests {
             spoil(&mut wrapper);
             ClientState::decode(&encode_any(&wrapper)).unwrap_err()
         };
-        let checksum = spoiled(|wrapper| drop(wrapper.checksum.pop()));
+        let checksum = spoiled(|wrapper| wrapper.checksum.truncate(31));
         assert_eq!(checksum, Reason::Parameter { parameter: Parameter::Checksum });
         let height = spoiled(|wrapper| wrapper.latest_height = Some(Height::new(0, 8).into()));
         assert_eq!(height, Reason::Parameter { parameter: Parameter::LatestHeight });

@@ -5,7 +5,7 @@ use super::{HeaderChain, SubstrateHeader, schema};
 use crate::limits::{MAX_AUTHORITIES_BYTES, MAX_HEADER_BYTES, MAX_MISBEHAVIOUR_BYTES};
 use crate::wire::{decode, decode_any, required, within};
 use crate::{Height, Part, Reason};
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use ibc_proto::google::protobuf::Any;
 use ibc_proto::ibc::lightclients::wasm::v1::ClientMessage as WasmMessage;
 use schema::Content;
@@ -14,9 +14,9 @@ use schema::Content;
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientMessage {
     /// A final block and the way to it.
-    Header(Header),
+    Header(Box<Header>),
     /// Two final blocks that can't both be.
-    Misbehaviour(Misbehaviour),
+    Misbehaviour(Box<Misbehaviour>),
 }
 
 impl ClientMessage {
@@ -26,9 +26,9 @@ impl ClientMessage {
         match required(message.message, Part::Header)? {
             Content::Header(raw) => {
                 within(data.len(), MAX_HEADER_BYTES, Part::Header)?;
-                Header::from_raw(raw).map(Self::Header)
+                Header::from_raw(raw).map(Box::new).map(Self::Header)
             }
-            Content::Misbehaviour(raw) => Misbehaviour::from_raw(raw).map(Self::Misbehaviour),
+            Content::Misbehaviour(raw) => Misbehaviour::from_raw(raw).map(Box::new).map(Self::Misbehaviour),
         }
     }
 }
