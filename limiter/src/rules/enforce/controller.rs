@@ -70,7 +70,7 @@ enum Limit {
         most: u32,
     },
     System(System),
-    Breaker(Breaker),
+    Breaker(Box<Breaker>),
     /// A cell for each chain, channel and method.
     Quota {
         base: Base,
@@ -165,7 +165,7 @@ impl Limit {
                 }
                 Self::System(System::new(settings))
             }
-            Written::Breaker(rule) => Self::Breaker(Breaker::new(breaker(rule))),
+            Written::Breaker(rule) => Self::Breaker(Box::new(Breaker::new(breaker(rule)))),
             Written::Quota(rule) => Self::Quota { base: base(rule), cells: HashMap::new() },
         }
     }

@@ -467,5 +467,6 @@ impl Path {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)]
 #[path = "tests.rs"]
 mod tests;
