@@ -153,8 +153,11 @@ fn no_call_leaves_inside_a_retry_after() {
     assert_eq!(inside, 0);
 }
 
+/// Calls wanted in a millisecond.
+type Demand = fn(u64) -> u64;
+
 /// One call in so many is refused, whatever the rate. The lowest rate in it, the calls wanted and given within five minutes.
-fn at_random(one_in: u64, seed: u64, demand: fn(u64) -> u64) -> (u64, u64, u64) {
+fn at_random(one_in: u64, seed: u64, demand: Demand) -> (u64, u64, u64) {
     let settings = Settings { initial: 200_000, min: 2_000, max: 200_000, burst: 4 };
     let mut pacer = Pacer::new(settings);
     let (mut random, mut waiting, mut lowest, mut wanted, mut given) = (seed, 0u64, 200_000, 0, 0);
@@ -179,7 +182,7 @@ fn at_random(one_in: u64, seed: u64, demand: fn(u64) -> u64) -> (u64, u64, u64) 
 
 #[test]
 fn a_provider_that_refuses_at_random_is_not_obeyed_down_to_the_floor() {
-    let loads: [(&str, fn(u64) -> u64); 4] = [
+    let loads: [(&str, Demand); 4] = [
         ("20 a second", |ms| u64::from(ms % 50 == 0)),
         ("40 every 2 s", |ms| if ms % 2_000 == 0 { 40 } else { 0 }),
         ("2,000 every 30 s", |ms| if ms % 30_000 == 0 { 2_000 } else { 0 }),
