@@ -16,7 +16,7 @@
 //!
 //! **Bounds.** Sizes come before decoding, links and votes before signatures. See [`limits`](crate::limits).
 //!
-//! **Errors.** [`Fault`] holds what only GRANDPA can have wrong, as [`Reason::Grandpa`](crate::Reason::Grandpa).
+//! **Errors.** [`Fault`] holds what only GRANDPA can have wrong, as [`Reason::Grandpa`].
 
 mod authorities;
 mod client_state;
