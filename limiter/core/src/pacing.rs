@@ -7,8 +7,9 @@
 //! its bucket is empty at both. Throttles of calls that left before the last cut say nothing new and do not cut again. Clauses: *Upstream-aware pacing* of the limiter page, A44/X7.
 //!
 //! Some providers refuse a small share of calls at any rate (one of several machines behind an address is full). Obeyed as above, such
-//! throttles lead down to the floor. They are told by coming alone, again and again, below what the provider gave before: after
-//! five in a row the rate is restored, and lone ones are ignored until a climb passes without one. Clusters always count.
+//! throttles lead down to the floor. They are told by coming alone, again and again, before a limit could be met: after five in a
+//! row below what the provider gave, or twenty soon after, the rate is restored, and lone ones are ignored until a climb passes without one.
+//! Clusters always count, so that more than one refusal in twenty is obeyed in part.
 //!
 //! Retry-After is a hard hold-off: no call is admitted inside it, whatever the rate.
 //!
@@ -46,8 +47,10 @@ const GROWTH: (u64, u64) = (SECOND / 2, 7 * SECOND / 5);
 const PAUSE_CALLS: u64 = 5;
 /// So many throttles among the newest 16 replies are a cluster.
 const CLUSTER: u32 = 3;
-/// So many lone throttles in a row below a rate that the provider gave show that it refuses at any rate.
-const SUSPECTS: u8 = 5;
+/// A lone throttle before a limit could be met again is a suspect: it counts so much while the rate is below what the provider
+/// gave, 1 from there until what the climb saved is spent; so much in all, and the provider refuses at any rate.
+const SUSPECT: u8 = 4;
+const SUSPECTS: u8 = 20;
 /// So many calls accepted between two throttles tell the provider's rate.
 const ENOUGH: u64 = 10;
 
@@ -94,7 +97,7 @@ pub struct Pacer {
     since_cut: u64,
     /// The newest replies, a bit each, the newest lowest: 1 for a throttle.
     replies: u16,
-    /// Lone throttles in a row that came below a rate which the provider gave.
+    /// How much lone throttles speak for a provider that refuses at any rate: see [`SUSPECTS`].
     suspects: u8,
     /// The rate before the first of them.
     unsuspected: u64,
@@ -223,13 +226,18 @@ impl Pacer {
     fn at_random(&mut self, now: u64) -> bool {
         let earlier = core::mem::replace(&mut self.tainted, true);
         if self.replies.count_ones() >= CLUSTER {
-            self.suspects = self.suspects.saturating_sub(1);
+            self.suspects = self.suspects.saturating_sub(SUSPECT);
             return false;
         }
-        let climbing = matches!(self.phase, Phase::Cubic { since, climb, .. } if now.saturating_sub(since) < climb);
-        if !climbing && !self.idle {
-            // The whole climb passed without one, as below a limit it does.
-            self.random &= earlier || self.since_cut < PACE_PROBE_CALLS;
+        let (mut climbs, mut early) = (false, self.idle);
+        if let Phase::Cubic { since, climb, .. } = self.phase {
+            let span = now.saturating_sub(since);
+            climbs = span < climb || self.idle;
+            early |= span < steady(climb);
+        }
+        // A whole climb passed without one, as below a limit it does.
+        self.random &= climbs || earlier;
+        if !early {
             self.suspects = 0;
             self.unsuspected = self.rate;
             return self.random;
@@ -240,7 +248,7 @@ impl Pacer {
         if self.suspects == 0 {
             self.unsuspected = self.unsuspected.max(self.rate);
         }
-        self.suspects = self.suspects.saturating_add(1);
+        self.suspects = self.suspects.saturating_add(if climbs { SUSPECT } else { 1 });
         self.random = self.suspects >= SUSPECTS;
         if self.random {
             self.set_rate(self.unsuspected);

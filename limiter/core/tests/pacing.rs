@@ -188,8 +188,7 @@ fn a_provider_that_refuses_at_random_is_not_obeyed_down_to_the_floor() {
         ("2,000 every 30 s", |ms| if ms % 30_000 == 0 { 2_000 } else { 0 }),
         ("all it may", |_| 1),
     ];
-    // One in twenty is a limit as much as bad luck: obeyed in part.
-    for one_in in [40, 100] {
+    for one_in in [40, 100, 400] {
         for (name, demand) in loads {
             for seed in [7, 8, 9] {
                 let (lowest, wanted, given) = at_random(one_in, seed, demand);
@@ -199,7 +198,7 @@ fn a_provider_that_refuses_at_random_is_not_obeyed_down_to_the_floor() {
                 );
                 // 200 a second is the most for five minutes.
                 let possible = wanted.min(200 * 300);
-                assert!(given * 10 >= possible * 7, "one in {one_in}, {name}, seed {seed}: {given} of {possible}");
+                assert!(given * 10 >= possible * 8, "one in {one_in}, {name}, seed {seed}: {given} of {possible}");
             }
         }
     }
