@@ -149,6 +149,13 @@ impl Limiter {
         self.0.lock().refuse(now, CallKind::Read, Level::Concurrency, now)
     }
 
+    /// The refusal of a caller who waited too long behind others: what held them back, if it still does.
+    pub fn behind_others(&self, now: Time, call: &Call) -> Refusal {
+        let state = self.0.lock();
+        let held = state.refusal(now, call).or_else(|| state.shortage(now, call));
+        held.unwrap_or_else(|| state.refuse(now, call.kind, Level::Concurrency, now))
+    }
+
     /// A caller gave up because of this, for metrics: it would have waited too long.
     pub fn gave_up(&self, level: Level) {
         self.0.lock().refusals.count(level);

@@ -63,6 +63,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
     /// Thousandths of the burst that this class leaves to those before it.
     pub const fn floor_permille(self) -> u64 {
         match self {

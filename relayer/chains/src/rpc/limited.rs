@@ -1,7 +1,9 @@
-//! The limiter and breaker of one endpoint, awaited: callers leave in the order they came, reads and broadcasts in two lines.
+//! The limiter and breaker of one endpoint, awaited: callers leave by urgency and then in the order they came, reads and
+//! broadcasts apart.
 //!
-//! One caller of each line stands at the front and asks; the others queue on a fair semaphore, so a refusal wakes one and not
-//! all. A caller that goes away (dropped future) leaves its place to the next, and its permit gives back what it held.
+//! Each class of urgency has a line. One caller of each line stands at the front and asks, unless somebody waits in a more urgent
+//! one; the others queue on a fair semaphore, so a refusal wakes one and not all. A caller that goes away (dropped future) leaves
+//! its place to the next, and its permit gives back what it held.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -46,13 +48,70 @@ pub(crate) fn call(kind: CallKind, weight: u64, urgency: Option<Urgency>) -> Cal
 pub(crate) struct Limited {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
-    reads: Semaphore,
-    broadcasts: Semaphore,
+    reads: Lines,
+    broadcasts: Lines,
     freed: Notify,
     #[cfg(feature = "redis")]
     shared: Option<EndpointBudget>,
     /// Requests waiting for admission.
     pub(crate) queued: AtomicU32,
+}
+
+/// The lines before one kind of calls, the most urgent first.
+#[derive(Default)]
+struct Lines {
+    classes: [Line; Urgency::COUNT],
+    /// Somebody left one of them.
+    left: Notify,
+}
+
+/// Callers of the same urgency.
+struct Line {
+    front: Semaphore,
+    waiting: AtomicU32,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { front: Semaphore::new(1), waiting: AtomicU32::new(0) }
+    }
+}
+
+impl Lines {
+    /// A place in the line of `class`; who comes later in that line, or waits in a less urgent one, stands behind it.
+    fn enter(&self, class: Urgency) -> Option<Place<'_>> {
+        let (before, rest) = self.classes.split_at_checked(class as usize)?;
+        let line = rest.first()?;
+        line.waiting.fetch_add(1, Ordering::Relaxed);
+        Some(Place { line, before, left: &self.left })
+    }
+}
+
+struct Place<'a> {
+    line: &'a Line,
+    before: &'a [Line],
+    left: &'a Notify,
+}
+
+impl Place<'_> {
+    /// Until nobody more urgent waits.
+    async fn turn(&self) {
+        loop {
+            // Made before the question: who leaves between the two still wakes us.
+            let left = self.left.notified();
+            if self.before.iter().all(|line| line.waiting.load(Ordering::Relaxed) == 0) {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.left.notify_waiters();
+    }
 }
 
 /// One more in the line, until dropped.
@@ -98,8 +157,8 @@ impl Limited {
         Self {
             limiter,
             clock,
-            reads: Semaphore::new(1),
-            broadcasts: Semaphore::new(1),
+            reads: Lines::default(),
+            broadcasts: Lines::default(),
             freed: Notify::new(),
             #[cfg(feature = "redis")]
             shared: None,
@@ -117,10 +176,11 @@ impl Limited {
         request: impl Future<Output = Result<T, RpcErrorKind>>,
         outcome: impl FnOnce(&Result<T, RpcErrorKind>) -> Outcome,
     ) -> Result<T, RpcErrorKind> {
-        self.run_by(None, call, patience, waited, request, outcome).await
+        self.run_by(None, call, patience, waited, request, |result, _| outcome(result)).await
     }
 
-    /// Waits for admission, not past `patience`, then runs `request` and tells the limiter what came of it.
+    /// Waits for admission, not past `patience`, then runs `request` and tells the limiter what came of it: `outcome` is asked only
+    /// about a request that left, and is given the time it took.
     pub(crate) async fn run_by<T>(
         &self,
         ruled: Option<Ruled<'_>>,
@@ -128,7 +188,7 @@ impl Limited {
         patience: Instant,
         waited: &mut Duration,
         request: impl Future<Output = Result<T, RpcErrorKind>>,
-        outcome: impl FnOnce(&Result<T, RpcErrorKind>) -> Outcome,
+        outcome: impl FnOnce(&Result<T, RpcErrorKind>, Duration) -> Outcome,
     ) -> Result<T, RpcErrorKind> {
         let from = Instant::now();
         let admitted = self.admit_by(ruled.as_ref(), call, patience).await;
@@ -145,9 +205,10 @@ impl Limited {
         if let Some(pass) = &mut pass {
             pass.sent();
         }
+        let sent = Instant::now();
         let result = request.await;
         if let Some(permit) = leave.permit.take() {
-            let outcome = outcome(&result);
+            let outcome = outcome(&result, sent.elapsed());
             if let (Some(ruled), Some(pass)) = (ruled, pass) {
                 ruled.finish(pass, outcome != Outcome::Failed);
             }
@@ -245,13 +306,16 @@ impl Limited {
     }
 
     async fn admit(&self, call: Call, patience: Instant) -> Result<Permit, RpcErrorKind> {
-        let line = match call.kind {
+        let lines = match call.kind {
             CallKind::Read => &self.reads,
             CallKind::Broadcast => &self.broadcasts,
         };
         let _queued = Queued::new(&self.queued);
-        let _front = line.acquire().await;
+        let late = || self.refused(self.limiter.behind_others(self.clock.now(), &call));
+        let place = lines.enter(call.class).ok_or_else(late)?;
+        let _front = timeout_at(patience, place.line.front.acquire()).await.map_err(|_| late())?;
         loop {
+            timeout_at(patience, place.turn()).await.map_err(|_| late())?;
             // Made before the question: a place freed between the two still wakes us.
             let freed = self.freed.notified();
             match self.limiter.check(self.clock.now(), &call) {

@@ -207,19 +207,20 @@ impl Stack {
             throttled_or_full(&replies, kind).map_or(Ok(replies), Err)
         });
         let call = limited::call(kind, weight, scope.urgency);
-        let (span, started) = (traced.span.clone(), Instant::now());
-        let result = endpoint
-            .limited
-            .run_by(ruled, call, patience, &mut waited, request, classify::outcome)
-            .instrument(span)
-            .await;
+        let span = traced.span.clone();
+        // What our own limits kept back says nothing of the endpoint.
+        let judge = |result: &Result<Vec<Reply>, RpcErrorKind>, took| {
+            let outcome = classify::outcome(result);
+            self.endpoints.judge(endpoint, kind, took, outcome);
+            if kind == CallKind::Read && result.is_ok() {
+                self.hedges.answered(self.endpoints.now(), (method(calls), calls.len() > 1), took);
+            }
+            outcome
+        };
+        let result =
+            endpoint.limited.run_by(ruled, call, patience, &mut waited, request, judge).instrument(span).await;
         if let Err(RpcErrorKind::BatchTooLarge { max }) = &result {
             endpoint.learn_batch_calls(count, *max);
-        }
-        let took = started.elapsed().saturating_sub(waited);
-        self.endpoints.judge(endpoint, kind, took, classify::outcome(&result));
-        if kind == CallKind::Read && result.is_ok() {
-            self.hedges.answered(self.endpoints.now(), (method(calls), calls.len() > 1), took);
         }
         traced.end(&result, waited, bytes_in, &endpoint.limited.limiter.snapshot(endpoint.limited.clock.now()));
         result

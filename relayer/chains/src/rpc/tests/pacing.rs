@@ -55,6 +55,55 @@ async fn callers_leave_at_the_rate_and_in_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_urgent_caller_leaves_before_those_who_wait_already() {
+    let settings = limiter::Settings { rate_per_second: 1, burst: 1, ..limiter::Settings::default() };
+    let limited = Limited::new(settings, Clock::start());
+    let start = Instant::now();
+    assert!(run(&limited, second(60), Ok(())).await.is_ok());
+    let normal = futures::future::join_all((0..3).map(|_| run(&limited, second(60), Ok(()))));
+    let urgent = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let call = limiter::Call::read(1).urgent(limiter::Urgency::Client);
+        let (mut waited, request) = (Duration::ZERO, async { Ok(Instant::now()) });
+        limited.run(call, start + second(60), &mut waited, request, classify::outcome).await
+    };
+    let (normal, urgent) = tokio::join!(normal, urgent);
+    assert_eq!(urgent.unwrap(), start + second(1));
+    let left: Vec<_> = normal.into_iter().map(|at| (at.unwrap() - start).as_secs()).collect();
+    assert_eq!(left, [2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_behind_others_is_not_waited_for_past_the_callers_patience() {
+    let settings = limiter::Settings { rate_per_second: 1, burst: 1, ..limiter::Settings::default() };
+    let limited = Limited::new(settings, Clock::start());
+    let start = Instant::now();
+    let patient = futures::future::join_all((0..10).map(|_| run(&limited, second(60), Ok(()))));
+    let hasty = async {
+        let refused = run(&limited, second(2), Ok(())).await;
+        (refused, Instant::now())
+    };
+    let (_, (refused, at)) = tokio::join!(patient, hasty);
+    assert_eq!(refused.unwrap_err().class(), ErrorClass::Throttled);
+    assert_eq!(at, start + second(2));
+}
+
+#[tokio::test]
+async fn our_own_refusals_are_not_held_against_an_endpoint() {
+    let node = Node::start(|_, _| status(500)).await;
+    let other = Node::start(|_, body| ok(&echo(&body))).await;
+    let rpc = client(RpcSettings { attempts: 1, ..settings([node.url.clone(), other.url.clone()]) });
+    let broken = rpc.health()[0].id.clone();
+    let only = rpc.with_route(Route::Only(broken));
+    // Its breaker opens at five; the rest never leaves.
+    for _ in 0..40 {
+        assert!(only.call("status", json!({})).await.is_err());
+    }
+    assert_eq!(node.requests(), 5);
+    assert_eq!(rpc.health()[0].quarantine, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn callers_wait_for_the_outcome_of_a_probe_and_not_for_its_lease() {
     let limited = Limited::new(limiter::Settings::default(), Clock::start());
     for _ in 0..5 {
