@@ -10,8 +10,8 @@ use relayer_tests::devnet::{ConfigOptions, STAKE, Transfer, User};
 use relayer_tests::relay::{Action, End, Line, Link};
 
 const WAIT: Duration = Duration::from_secs(240);
-/// Requests a second of either provider, and a second's worth at once: less than the relayer asks for (25), which is told 2,000.
-const PROVIDER: u32 = 15;
+/// Requests a second of either provider, and a second's worth at once: less than the relayer asks for (15 to 25), which is told 2,000.
+const PROVIDER: u32 = 13;
 /// Packets each way, and how many a user sends at once.
 const PACKETS: usize = 200;
 const AT_ONCE: usize = 10;

@@ -202,10 +202,11 @@ impl Pacer {
             return;
         }
         self.replies = self.replies << 1 | 1;
-        if retry_after.is_none() && self.at_random(now.as_nanos()) {
+        if self.at_random(now.as_nanos()) {
             return;
         }
-        let target = self.provider_rate(now.as_nanos()).clamp(self.settings.min, self.settings.max);
+        let target =
+            self.provider_rate(now.as_nanos(), retry_after.is_some()).clamp(self.settings.min, self.settings.max);
         let climb = PACE_PROBE_CALLS.saturating_mul(1_000).saturating_mul(SECOND);
         let climb = climb.checked_div(target).unwrap_or(CLIMB.1).clamp(CLIMB.0, CLIMB.1);
         self.cut_at = now;
@@ -261,7 +262,7 @@ impl Pacer {
 
     /// What the provider gave. Its bucket is empty at a throttle, so between two of them it gave exactly its rate; after a long
     /// climb the newest window is nearer to the truth, and with few calls there is only a guess.
-    fn provider_rate(&self, now: u64) -> u64 {
+    fn provider_rate(&self, now: u64, told: bool) -> u64 {
         let newest = || {
             let span = now.saturating_sub(self.window.since);
             let part = if self.window.accepted >= ENOUGH { rate_of(self.window.accepted, span) } else { 0 };
@@ -270,12 +271,14 @@ impl Pacer {
         };
         let Phase::Cubic { since, climb, .. } = self.phase else { return newest() };
         let span = now.saturating_sub(since);
-        if self.idle {
+        if self.idle && !told {
+            // What the caller asked for says little of what the provider gives.
             scale(self.rate, 85, 100)
         } else if span > steady(climb) || self.random {
             newest()
         } else if self.since_cut >= ENOUGH {
-            self.rate.min(rate_of(self.since_cut, span))
+            // Its bucket filled up again in a hold-off, which is part of the time it gave these calls in.
+            self.rate.min(rate_of(self.since_cut, now.saturating_sub(self.cut_at.as_nanos())))
         } else {
             scale(self.rate, 85, 100)
         }
