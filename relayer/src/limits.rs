@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+// Threads
+
+/// Stack of a worker thread: without optimization a deep future takes most of the usual 2 MiB. Address space; what is used counts.
+pub const STACK_BYTES: usize = 8 * 1024 * 1024;
+
 // Journal
 
 /// Jobs waiting for the journal's writer: a burst of 1,000 packets in batches, four times; then callers wait.

@@ -12,6 +12,7 @@ use miette::{IntoDiagnostic, Report};
 use relayer_config::settings::Settings;
 use serde::Serialize;
 
+use crate::limits::STACK_BYTES;
 use crate::telemetry::{self, log::Format};
 
 pub mod check;
@@ -171,7 +172,8 @@ pub fn main() -> ExitCode {
             return fail(json, &Failure { report: miette::miette!("--log-level: {error}"), code: 2 });
         }
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             return fail(json, &Failure { report: miette::miette!("no threads to run on: {error}"), code: 1 });

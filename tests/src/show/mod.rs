@@ -107,7 +107,11 @@ impl Set for Devnet {
 
 /// Shows it all, from the chains' start to their end.
 pub fn run<N: Set>(options: &Options, start: impl Future<Output = Result<N, DevnetError>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(relayer::limits::STACK_BYTES)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("no threads to run on: {error}");

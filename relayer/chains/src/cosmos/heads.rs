@@ -22,7 +22,7 @@ use tracing::Instrument;
 use super::limits::{COMPARE_POLLS, POLL_WATCHDOG};
 use super::node::{Node, Said};
 use super::wire::{AbciInfo, BlockchainAnswer, Status, nanos};
-use crate::rpc::{Call, EndpointId, EndpointUrl, Route, Wake, WakeSettings, wake_stream};
+use crate::rpc::{Call, EndpointId, EndpointUrl, Route, RpcClient, Wake, WakeSettings, wake_stream};
 
 #[derive(Debug, Clone, Default)]
 struct News {
@@ -110,7 +110,7 @@ impl Heads {
         let (stream, stop) = (self.stream.clone(), self.stop.clone());
         let comparing = compare(node.clone(), news.clone(), poll * COMPARE_POLLS);
         let following = async move {
-            match stream.and_then(|url| subscribe(url, poll, &stop)) {
+            match stream.and_then(|url| subscribe(url, poll, node.rpc(), &stop)) {
                 Some((socket, wakes)) => {
                     tokio::select! {
                         () = socket => {}
@@ -142,11 +142,13 @@ impl Drop for Heads {
 fn subscribe(
     url: EndpointUrl,
     poll: Duration,
+    rpc: &RpcClient,
     stop: &CancellationToken,
 ) -> Option<(impl Future<Output = ()> + Send + 'static, mpsc::Receiver<Wake>)> {
     // Slow chains make a block every 10 to 20 s: a stream silent for longer is reopened, the watchdog polls meanwhile.
     let silence = (poll * 60).max(Duration::from_secs(30));
-    match wake_stream(WakeSettings::new_block_headers(url, silence), stop.clone()) {
+    let settings = WakeSettings { paced_by: Some(rpc.clone()), ..WakeSettings::new_block_headers(url, silence) };
+    match wake_stream(settings, stop.clone()) {
         Ok(stream) => Some(stream),
         Err(error) => {
             tracing::warn!(%error, "no event stream: the head is polled");

@@ -3,6 +3,8 @@
 //! HTTP 429, and 503 with Retry-After, throttle; so do the JSON-RPC codes public gateways use. CometBFT has one code (-32603)
 //! for all its errors and says "mempool is full" in `data`: back-pressure of broadcasts, not of the endpoint.
 
+use std::time::Duration;
+
 use limiter::{CallKind, Outcome};
 
 use super::error::{Rejected, RpcErrorKind, ThrottledBy, Unavailable};
@@ -18,8 +20,8 @@ const INTERNAL_ERROR: i64 = -32603;
 pub(crate) fn replies(http: HttpReply, first_id: u64, calls: usize) -> Result<Vec<Reply>, RpcErrorKind> {
     let status = http.status;
     let success = (200..300).contains(&status);
-    if status == 429 || status == 503 && http.retry_after.is_some() {
-        return Err(RpcErrorKind::Throttled { by: ThrottledBy::Status(status), retry_after: http.retry_after });
+    if let Some(throttled) = throttled(status, http.retry_after) {
+        return Err(throttled);
     }
     if status == 413 && calls > 1 {
         return Err(RpcErrorKind::BatchTooLarge { max: None });
@@ -32,6 +34,12 @@ pub(crate) fn replies(http: HttpReply, first_id: u64, calls: usize) -> Result<Ve
         Err(malformed) if success => Err(RpcErrorKind::Malformed(malformed)),
         _ => Err(RpcErrorKind::Unavailable { why: Unavailable::Status(status), retry_after: http.retry_after }),
     }
+}
+
+/// Whether a status means that we call too often.
+pub(crate) fn throttled(status: u16, retry_after: Option<Duration>) -> Option<RpcErrorKind> {
+    let throttles = status == 429 || status == 503 && retry_after.is_some();
+    throttles.then_some(RpcErrorKind::Throttled { by: ThrottledBy::Status(status), retry_after })
 }
 
 fn whole(rejected: Rejected, calls: usize) -> RpcErrorKind {
@@ -82,8 +90,6 @@ fn batch_maximum(rejected: &Rejected) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn http(status: u16, retry_after: Option<u64>, body: &str) -> HttpReply {

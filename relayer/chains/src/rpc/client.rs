@@ -206,6 +206,10 @@ impl RpcClient {
         }
     }
 
+    pub(crate) fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
     fn scope(&self) -> Scope {
         Scope { urgency: urgency::of_work(self.scope.urgency), ..self.scope.clone() }
     }

@@ -52,6 +52,10 @@ impl EndpointUrl {
         Self(url)
     }
 
+    pub(crate) fn same_host(&self, other: &Self) -> bool {
+        let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
+        place(&self.0) == place(&other.0)
+    }
     pub(crate) fn secret(&self) -> &Url {
         &self.0
     }

@@ -15,7 +15,7 @@ use limiter::{BreakerState, CallKind, Outcome, Snapshot, Time};
 #[cfg(feature = "redis")]
 use relayer_core::error::Detail;
 
-use super::endpoint_url::EndpointId;
+use super::endpoint_url::{EndpointId, EndpointUrl};
 use super::error::SetupError;
 use super::limited::{self, Clock, Limited};
 use super::limits::{EJECT_ERRORS, ENDPOINTS, FAILOVER_WAIT, QUARANTINE_MAX, SLOW_CHECK, SLOW_WINDOW};
@@ -243,6 +243,11 @@ impl Endpoints {
         drop(outliers);
         order.sort_by_key(|(_, endpoint)| endpoint.wait(now, kind));
         order.into_iter().map(|(_, endpoint)| endpoint).collect()
+    }
+
+    /// The endpoint at the host and port of `url`, whatever its path is.
+    pub(crate) fn at(&self, url: &EndpointUrl) -> Option<&Endpoint> {
+        self.all.iter().find(|endpoint| endpoint.transport.url().same_host(url))
     }
 
     pub(crate) fn by_id(&self, id: &EndpointId) -> Option<&Endpoint> {

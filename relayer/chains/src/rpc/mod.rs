@@ -5,6 +5,7 @@
 //!  client.rs   batch.rs  wire.rs    traced.rs retry.rs  limited.rs   timeout.rs transport.rs
 //!                                          ruled.rs: rules by chain, channel, method, endpoint
 //!  flight.rs: equal reads are one      hedged.rs: a late read is copied   view.rs: the limits as data
+//!  ws.rs: the stream of wake-ups       dial.rs: its handshake, paced
 //!                                             endpoints.rs: which node, quarantine, learned batch size
 //! ```
 //!
@@ -34,6 +35,7 @@
 mod batch;
 mod classify;
 mod client;
+mod dial;
 mod endpoint_url;
 mod endpoints;
 mod error;

@@ -217,8 +217,9 @@ impl Stack {
             }
             outcome
         };
-        let result =
-            endpoint.limited.run_by(ruled, call, patience, &mut waited, request, judge).instrument(span).await;
+        let limited = endpoint.limited.run_by(ruled, call, patience, &mut waited, request, judge);
+        // On the heap: futures many levels deep hold this one, and a build without optimization moves each over the stack.
+        let result = Box::pin(limited.instrument(span)).await;
         if let Err(RpcErrorKind::BatchTooLarge { max }) = &result {
             endpoint.learn_batch_calls(count, *max);
         }

@@ -50,6 +50,10 @@ impl Transport {
         Ok(Self { http, url, body_bytes })
     }
 
+    pub(crate) fn url(&self) -> &EndpointUrl {
+        &self.url
+    }
+
     /// Posts `body`; `traceparent` goes along as the W3C header.
     pub(crate) async fn post(&self, body: Vec<u8>, traceparent: Option<&str>) -> Result<HttpReply, RpcErrorKind> {
         let mut request = self.http.post(self.url.secret().clone()).header(CONTENT_TYPE, "application/json").body(body);

@@ -30,10 +30,13 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 
+use super::classify;
+use super::client::RpcClient;
 use super::endpoint_url::EndpointUrl;
-use super::error::SetupError;
+use super::error::{RpcErrorKind, SetupError, Unavailable};
 use super::limits::{CONNECT_TIMEOUT, WAKES, WS_MESSAGE_BYTES, WS_PING, WS_RETRY_MAX, WS_RETRY_MIN};
 use super::tls;
+use super::transport::retry_after;
 
 /// What the stream says.
 #[derive(Debug, Clone)]
@@ -60,23 +63,23 @@ pub struct WakeSettings {
     pub silence: Duration,
     /// Largest message, bytes.
     pub message_bytes: usize,
+    /// Whose limits each handshake waits for, if the address is one of its endpoints'.
+    pub paced_by: Option<RpcClient>,
 }
 
 impl WakeSettings {
     /// CometBFT's new-block headers: small, one a block.
     pub fn new_block_headers(url: EndpointUrl, silence: Duration) -> Self {
         let params = serde_json::json!({ "query": "tm.event='NewBlockHeader'" });
-        Self { url, method: "subscribe", params, silence, message_bytes: WS_MESSAGE_BYTES }
+        Self { url, method: "subscribe", params, silence, message_bytes: WS_MESSAGE_BYTES, paced_by: None }
     }
 }
 
 /// Why a connection ended.
 #[derive(Debug, Error)]
 enum Ended {
-    #[error("no connection ({0})")]
-    Connect(Detail),
-    #[error("no connection within {} ms", CONNECT_TIMEOUT.as_millis())]
-    ConnectTimeout,
+    #[error("no connection: {0}")]
+    Connect(RpcErrorKind),
     #[error("the connection broke ({0})")]
     Broken(Detail),
     #[error("closed by the node")]
@@ -94,8 +97,9 @@ enum Ended {
 impl Ended {
     fn label(&self) -> &'static str {
         match self {
+            Self::Connect(RpcErrorKind::Throttled { .. }) => "throttled",
+            Self::Connect(RpcErrorKind::Timeout { .. }) => "connect_timeout",
             Self::Connect(_) => "connect",
-            Self::ConnectTimeout => "connect_timeout",
             Self::Broken(_) => "broken",
             Self::Closed => "closed",
             Self::Malformed => "malformed",
@@ -155,10 +159,19 @@ async fn connection(
     wakes: &mpsc::Sender<Wake>,
     events: &mut u64,
 ) -> Ended {
-    let mut socket = match timeout(CONNECT_TIMEOUT, connect(settings, tls)).await {
-        Ok(Ok(socket)) => socket,
-        Ok(Err(ended)) => return ended,
-        Err(_) => return Ended::ConnectTimeout,
+    let handshake = async {
+        let late = RpcErrorKind::Timeout { after: CONNECT_TIMEOUT };
+        timeout(CONNECT_TIMEOUT, connect(settings, tls)).await.unwrap_or(Err(late))
+    };
+    // On the heap: it is large, and its callers are moved about with it inside.
+    let handshake = Box::pin(handshake);
+    let connected = match &settings.paced_by {
+        Some(rpc) => rpc.dial(&settings.url, handshake).await,
+        None => handshake.await,
+    };
+    let mut socket = match connected {
+        Ok(socket) => socket,
+        Err(error) => return Ended::Connect(error),
     };
     let request =
         serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": settings.method, "params": settings.params });
@@ -200,14 +213,20 @@ async fn connection(
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(settings: &WakeSettings, tls: Arc<rustls::ClientConfig>) -> Result<Socket, Ended> {
+async fn connect(settings: &WakeSettings, tls: Arc<rustls::ClientConfig>) -> Result<Socket, RpcErrorKind> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(settings.message_bytes))
         .max_frame_size(Some(settings.message_bytes));
-    let request = request(&settings.url).ok_or_else(|| Ended::Connect(Detail::new("the address can't be used")))?;
+    let unavailable = |why| RpcErrorKind::Unavailable { why, retry_after: None };
+    let request = request(&settings.url)
+        .ok_or_else(|| unavailable(Unavailable::Connect(Detail::new("the address can't be used"))))?;
     match connect_async_tls_with_config(request, Some(config), true, Some(Connector::Rustls(tls))).await {
         Ok((socket, _)) => Ok(socket),
-        Err(error) => Err(Ended::Connect(describe(&error))),
+        Err(tungstenite::Error::Http(response)) => {
+            let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+            Err(classify::throttled(status, retry_after).unwrap_or_else(|| unavailable(Unavailable::Status(status))))
+        }
+        Err(error) => Err(unavailable(Unavailable::Connect(describe(&error)))),
     }
 }
 

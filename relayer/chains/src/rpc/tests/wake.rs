@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::Receiver;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -136,4 +137,30 @@ async fn it_ends_when_it_is_stopped_or_nobody_reads() {
     let (wakes, _, task) = listen(url, Duration::from_secs(60));
     drop(wakes);
     task.await.unwrap();
+}
+
+#[tokio::test]
+async fn attack_43_a_handshake_that_is_throttled_holds_off_the_next_one_and_the_calls() {
+    let seen: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let told = seen.clone();
+    let url = raw_node(move |mut stream| {
+        told.lock().unwrap().push(Instant::now());
+        async move {
+            let refused = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(refused.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let rpc = client(once(url.clone()));
+    let paced_by = Some(rpc.clone());
+    let settings = WakeSettings { paced_by, ..WakeSettings::new_block_headers(url, Duration::from_secs(60)) };
+    let (task, mut wakes) = wake_stream(settings, CancellationToken::new()).unwrap();
+    let _task = tokio::spawn(task);
+    for _ in 0..3 {
+        assert!(matches!(wakes.recv().await.unwrap(), Wake::Suspect("throttled")));
+        assert!(rpc.health()[0].limiter.held_until.is_some());
+    }
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert!(seen.windows(2).all(|two| two[1] - two[0] >= Duration::from_secs(1)), "{seen:?}");
 }
