@@ -2,8 +2,8 @@
 //!
 //! Shapes: `POST /v3/kv/range {key}` -> `{header: {revision}, kvs: [{value}]}`; `POST /v3/watch {create_request: {key,
 //! start_revision}}` -> one JSON object a line, `{result: {events: [{type, kv: {value}}], canceled}}`. Keys and values are base64,
-//! 64-bit numbers strings. A watch that ends, is cancelled (compaction) or stays silent for a minute begins again with a read, so no
-//! change is missed. A deleted key changes nothing. With a login, a token is fetched anew for each such round.
+//! 64-bit numbers strings. A watch that ends, is cancelled (compaction) or stays silent for a minute begins again with a read, after a
+//! pause that grows while watches end soon, so no change is missed. A deleted key changes nothing. With a login, a token is fetched anew for each such round.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::http::body;
 use super::{Out, Pause, SourceError, why};
-use crate::rules::limits::{HTTP_TIMEOUT, WATCH_LINE, WATCH_QUIET};
+use crate::rules::limits::{HTTP_TIMEOUT, RETRY_MAX, WATCH_LINE, WATCH_QUIET};
 
 /// See the module. `Debug` shows no password.
 #[derive(Clone)]
@@ -87,18 +87,20 @@ impl Etcd {
     pub(super) async fn run(self, out: &Out) {
         let mut pause = Pause::new();
         loop {
-            match self.round(out, &mut pause).await {
-                Ok(()) => pause.reset(), // a quiet minute or a compaction: read again at once
-                Err(error) => {
-                    out.trouble(&error);
-                    pause.wait().await;
-                }
+            let began = Instant::now();
+            if let Err(error) = self.round(out).await {
+                out.trouble(&error);
             }
+            // A gateway that ends each watch soon, even politely, is asked less and less often.
+            if began.elapsed() >= RETRY_MAX {
+                pause.reset();
+            }
+            pause.wait().await;
         }
     }
 
     /// Reads, then watches until the watch ends.
-    async fn round(&self, out: &Out, pause: &mut Pause) -> Result<(), SourceError> {
+    async fn round(&self, out: &Out) -> Result<(), SourceError> {
         let token = match &self.login {
             None => None,
             Some((name, password)) => {
@@ -112,7 +114,6 @@ impl Etcd {
         let range: Range = parse(&range, "a range")?;
         let revision: u64 =
             range.header.revision.parse().map_err(|_| SourceError::Garbage("its revision is no number"))?;
-        pause.reset();
         match range.kvs.first() {
             Some(pair) => {
                 out.take(&value(pair)?);
