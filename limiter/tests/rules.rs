@@ -5,15 +5,15 @@ mod servers;
 
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use limiter::rules::form::{Control, Strategy};
-use limiter::rules::source::{Feed, File, Health, Http, Source};
-use limiter::rules::{Applied, RuleSet, Rules};
+use limiter::rules::source::{Etcd, Feed, File, Health, Http, Source};
+use limiter::rules::{Applied, RuleSet, Rules, limits};
 use tokio::sync::watch;
 
 const SET: &str = r#"
@@ -229,10 +229,8 @@ async fn an_http_endpoint_is_asked_with_its_tag_and_may_fail() {
             (StatusCode::from_u16(served.0).expect("a status"), [("etag", tag)], served.1.clone()).into_response()
         }),
     );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/rules", listener.local_addr().expect("an address"));
-    let mut server = tokio::task::JoinSet::new();
-    server.spawn(async move { axum::serve(listener, app).await.expect("served") });
+    let (_server, url) = serve(app).await;
+    let url = url + "/rules";
     let rules = Rules::new(RuleSet::default());
     let source = Http::new(servers::client(), url.parse().expect("a url")).every(Duration::from_millis(10));
     let (_task, mut health) = feed(Source::Http(source), &rules);
@@ -245,4 +243,71 @@ async fn an_http_endpoint_is_asked_with_its_tag_and_may_fail() {
     *served.lock().expect("lock") = (200, flow("a", 77), 0, 0);
     until(&mut health, "the next set", |h| h.applied == 2).await;
     assert_eq!(rules.get().rules().flow[0].threshold, 77);
+}
+
+/// A server of these routes, in a task that ends with the test.
+async fn serve(app: Router) -> (tokio::task::JoinSet<()>, String) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await.expect("served") });
+    (server, url)
+}
+
+#[tokio::test]
+async fn an_etcd_gateway_that_cancels_each_watch_at_once_is_asked_less_and_less_often() {
+    let asked: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let seen = asked.clone();
+    let app = Router::new().route("/v3/kv/range", post(|| async { r#"{"header":{"revision":"7"},"kvs":[]}"# })).route(
+        "/v3/watch",
+        post(move || async move {
+            seen.lock().expect("lock").push(Instant::now());
+            "{\"result\":{\"canceled\":true}}\n"
+        }),
+    );
+    let (_server, url) = serve(app).await;
+    let source = Etcd::new(servers::client(), url.parse().expect("a url"), "limits");
+    let (_task, _health) = feed(Source::Etcd(source), &Rules::new(RuleSet::default()));
+    servers::eventually("four watches", || asked.lock().expect("lock").len() >= 4).await;
+    let asked = asked.lock().expect("lock");
+    for (n, two) in (0u32..).zip(asked.windows(2)) {
+        assert!(two[1] - two[0] >= limits::RETRY * 2u32.pow(n), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_from_the_far_future_is_refused_and_keeps_no_later_set_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("rules.toml");
+    let replace = |text: &str| {
+        let new = dir.path().join("new");
+        fs::write(&new, text).expect("written");
+        fs::rename(new, &path).expect("renamed");
+    };
+    let rules = Rules::new(RuleSet::default());
+    let source = File::new(&path).every(Duration::from_millis(20));
+    replace(&("version = { ms = 99999999999999 }\n".to_owned() + &flow("a", 1)));
+    let (_task, mut health) = feed(Source::File(source), &rules);
+    let seen = until(&mut health, "the refusal", |h| h.refused == 1).await;
+    let why = seen.trouble.expect("told");
+    assert!(why.contains("rule `(the set)`, field `version.ms`: lies "), "{why}");
+    replace(&("version = { ms = 1700000000000 }\n".to_owned() + &flow("a", 2)));
+    until(&mut health, "a version of now", |h| h.applied == 1).await;
+    assert_eq!(rules.get().rules().flow[0].threshold, 2);
+}
+
+#[test]
+fn what_a_parser_says_of_a_hostile_text_is_short_and_of_one_line() {
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("a\u{1b}[2J{long} {long}"),
+        format!("\"{long}"),
+        format!("{{\"flow\": \"{long}\"}}"),
+        format!("[[{long}]]"),
+    ] {
+        let error = RuleSet::from_text(text.as_bytes()).expect_err("refused").to_string();
+        assert!(error.len() < 1_000 && !error.chars().any(char::is_control), "{error}");
+    }
+    let error = RuleSet::from_toml("[[flow]]\nid = \"a\"\nthreshold = = 1\n").expect_err("refused").to_string();
+    assert!(error.contains("line 3"), "{error}");
 }

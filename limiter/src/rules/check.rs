@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use serde::de::DeserializeOwned;
 
-use super::error::RulesError;
+use super::error::{RulesError, plain};
 use super::form::{Form, On, Strategy, Trip};
 use super::limits::{
     HOT_OVERRIDES, HOT_VALUES, ID_CHARS, INTERVAL_MS, PATTERN_CHARS, PROBES, RULES, STAT_BUCKETS, TEXT_BYTES,
     THRESHOLD, WEIGHT_MILLI,
 };
 use crate::store::hlc::Stamp;
+use crate::store::limits::CLOCK_AHEAD_MS;
 
 /// A set in which every rule was checked. There is no other way to make one.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,7 +23,11 @@ impl RuleSet {
         if text.len() > TEXT_BYTES {
             return Err(RulesError::TooLarge { max: TEXT_BYTES });
         }
-        let syntax = |error: toml::de::Error| RulesError::Syntax { format: "TOML", why: error.to_string() };
+        let syntax = |error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
+            RulesError::Syntax { format: "TOML", why: plain(&format!("line {line}: {}", error.message())) }
+        };
         match toml::from_str(text) {
             Ok(form) => Self::check(form),
             // Slower, but says which rule.
@@ -39,7 +44,7 @@ impl RuleSet {
         if text.len() > TEXT_BYTES {
             return Err(RulesError::TooLarge { max: TEXT_BYTES });
         }
-        let syntax = |error: serde_json::Error| RulesError::Syntax { format: "JSON", why: error.to_string() };
+        let syntax = |error: serde_json::Error| RulesError::Syntax { format: "JSON", why: plain(&error.to_string()) };
         match serde_json::from_slice(text) {
             Ok(form) => Self::check(form),
             Err(error) => {
@@ -71,6 +76,15 @@ impl RuleSet {
     /// When it was written, if it says.
     pub fn version(&self) -> Option<&Stamp> {
         self.0.version.as_ref()
+    }
+    /// Whether its version can be of now: one from further ahead than [`CLOCK_AHEAD_MS`] would keep every later set out.
+    pub fn believable(&self, wall_ms: u64) -> Result<(), RulesError> {
+        let Some(ahead) = self.version().map(|stamp| stamp.ms.saturating_sub(wall_ms)) else { return Ok(()) };
+        if ahead <= CLOCK_AHEAD_MS {
+            return Ok(());
+        }
+        let why = format!("lies {ahead} ms ahead of this machine's clock, must be at most {CLOCK_AHEAD_MS}");
+        Check("(the set)").fail("version.ms", why)
     }
     /// How many rules.
     pub fn len(&self) -> usize {
@@ -132,7 +146,7 @@ fn explain(value: &serde_json::Value) -> Option<RulesError> {
             "version" => one::<Option<Stamp>>("version".into(), rules),
             other => Some(RulesError::Field {
                 rule: "(the set)".into(),
-                field: other.chars().take(ID_CHARS).collect(),
+                field: plain(other),
                 why: "is unknown: flow, hot, isolation, system, breaker, quota, weight or version".into(),
             }),
         };
@@ -165,7 +179,7 @@ fn one<T: DeserializeOwned>(rule: String, value: &serde_json::Value) -> Option<R
         (path, Some(named)) if !path.ends_with(named) => format!("{path}.{named}"),
         (path, _) => path.to_owned(),
     };
-    Some(RulesError::Field { rule, field, why: why.chars().take(300).collect() })
+    Some(RulesError::Field { rule: plain(&rule), field: plain(&field), why: plain(&why) })
 }
 
 /// One rule under check.

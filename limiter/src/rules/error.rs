@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::limits::SAID_CHARS;
+
 /// A set that was refused; the one in force stays.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RulesError {
@@ -44,4 +46,9 @@ impl RulesError {
     pub fn remedy(&self) -> &'static str {
         "the rules in force stay; correct the set, it is read again"
     }
+}
+
+/// Words from outside, for a line of a log: not many, and no control characters.
+pub(super) fn plain(words: &str) -> String {
+    words.chars().take(SAID_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

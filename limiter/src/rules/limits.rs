@@ -8,6 +8,8 @@ pub const RULES: usize = 100_000;
 pub const TEXT_BYTES: usize = 32 << 20;
 /// Characters of a rule id.
 pub const ID_CHARS: usize = 128;
+/// Characters of what a parser says of a set: a line of a log.
+pub const SAID_CHARS: usize = 300;
 /// Characters of a pattern.
 pub const PATTERN_CHARS: usize = 128;
 /// Least and most of a weight (the spec's), thousandths.

@@ -54,6 +54,7 @@ enum Limit {
     Spaced {
         throttle: Throttle,
         most: u64,
+        longest_wait: Duration,
     },
     /// The meter runs with the calls of another rule.
     Yields {
@@ -178,8 +179,10 @@ impl Limit {
         }
         if rule.control == Control::Throttling {
             let (threshold, interval) = (number(rule.threshold), ms(rule.interval_ms));
+            // Nobody queues here: the callers wait, and are told for how long they may.
             let settings = ThrottleSettings { threshold, interval, max_queueing: Duration::ZERO };
-            return Self::Spaced { throttle: Throttle::new(settings), most: threshold };
+            let longest_wait = ms(rule.max_queueing_ms);
+            return Self::Spaced { throttle: Throttle::new(settings), most: threshold, longest_wait };
         }
         let tuner = match rule.strategy {
             Strategy::Direct => None,
@@ -390,7 +393,11 @@ impl Controller {
             },
         };
         let threshold_milli = self.threshold_milli(sub);
-        Some(Refusal { rule: self.rule.clone(), kind: self.kind.label(), threshold_milli, come_back })
+        let longest_wait = match &self.limit {
+            Limit::Spaced { longest_wait, .. } => Some(*longest_wait),
+            _ => None,
+        };
+        Some(Refusal { rule: self.rule.clone(), kind: self.kind.label(), threshold_milli, come_back, longest_wait })
     }
 
     fn threshold_milli(&self, sub: u64) -> u64 {

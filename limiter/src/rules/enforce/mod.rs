@@ -8,7 +8,7 @@
 //! What a rule's limit is shared by: all calls it names together (flow, isolation, system, breaker); each value (hot); each chain,
 //! channel and method (quota, times their weights). A rule with `stage` 5 or 30 counts for that share of the names only.
 //!
-//! A throttled flow spaces calls; who waits is the caller, in its own line, so nothing is queued here. Rules become controllers
+//! A throttled flow spaces calls; who waits is the caller, in its own line and no longer than it says, so nothing is queued here. Rules become controllers
 //! when a call meets them first: a replacement costs what is used of it, not what it holds. Bounds: [`PATHS`], [`CELLS`]. Time is
 //! the caller's. Errors: a [`Refusal`].
 //!
@@ -27,7 +27,7 @@
 mod controller;
 mod written;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -80,6 +80,8 @@ pub struct Refusal {
     pub threshold_milli: u64,
     /// When to ask again.
     pub come_back: ComeBack,
+    /// Who waited for so long gives up (`max_queueing_ms` of a throttled flow); none: as long as the caller likes.
+    pub longest_wait: Option<Duration>,
 }
 
 /// A rule that calls have met, for metrics and `relayer limits`.
@@ -271,13 +273,23 @@ struct Demand {
 }
 
 impl State {
-    /// Another set: who named what is found anew. Rules that no call has met under two sets are forgotten.
+    /// Another set: who named what is found anew. A rule that is gone, and that no call has met under the last set, is forgotten.
     fn replaced(&mut self, generation: u64, fed: Arc<RuleSet>) {
         (self.generation, self.fed) = (Some(generation), fed);
         self.paths.clear();
-        self.controllers.retain(|_, controller| !std::mem::replace(&mut controller.stale, true));
-        let controllers = &self.controllers;
-        self.serials.retain(|_, serial| controllers.contains_key(serial));
+        let unmet = self.controllers.values().any(|controller| controller.stale);
+        // Looked up only when somebody asks: most sets are met by calls before the next one comes.
+        let stay: HashSet<_> = each(self.fed.rules()).filter(|_| unmet).map(|rule| (rule.kind(), rule.id())).collect();
+        let controllers = &mut self.controllers;
+        self.serials.retain(|(ours, kind, id), serial| {
+            let Some(controller) = controllers.get_mut(serial) else { return false };
+            let met = !std::mem::replace(&mut controller.stale, true);
+            let kept = met || *ours || stay.contains(&(*kind, &**id));
+            if !kept {
+                controllers.remove(serial);
+            }
+            kept
+        });
     }
 
     fn demands(&mut self, own: &RuleSet, now: Time, ask: &Ask<'_>) -> Vec<Demand> {

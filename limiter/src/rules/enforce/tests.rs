@@ -33,8 +33,8 @@ fn a_limit_is_shared_by_all_it_names_and_by_nothing_else() {
     request(&rules, at(0), "block", "", 1).unwrap().sent();
     request(&rules, at(0), "block_results", "", 1).unwrap().sent();
     let refused = request(&rules, at(0), "block", "", 1).unwrap_err();
-    let known =
-        Refusal { rule: "blocks".into(), kind: "flow", threshold_milli: 2_000, come_back: ComeBack::At(at(500)) };
+    let come_back = ComeBack::At(at(500));
+    let known = Refusal { rule: "blocks".into(), kind: "flow", threshold_milli: 2_000, come_back, longest_wait: None };
     assert_eq!(refused, known);
     assert!(request(&rules, at(0), "commit", "", 1).is_ok());
     assert!(request(&rules, at(499), "block", "", 1).is_err() && request(&rules, at(500), "block", "", 1).is_ok());
@@ -150,11 +150,13 @@ fn queries_yield_to_the_calls_of_another_rule() {
 fn throttled_calls_leave_one_by_one_and_hot_values_have_a_limit_each() {
     let rules = enforcer(
         r#"
-        flow = [{ id = "even", on = { method = "block" }, threshold = 5, control = "throttling" }]
+        flow = [{ id = "even", on = { method = "block" }, threshold = 5, control = "throttling", max_queueing_ms = 300 }]
         hot = [{ id = "channels", on = { channel = "channel-*" }, parameter = "channel", threshold = 2, overrides = { channel-9 = 1 } }]"#,
     );
     request(&rules, at(1_000), "block", "", 1).unwrap().sent();
-    assert_eq!(request(&rules, at(1_000), "block", "", 1).unwrap_err().come_back, ComeBack::At(at(1_200)));
+    let refused = request(&rules, at(1_000), "block", "", 1).unwrap_err();
+    assert_eq!(refused.come_back, ComeBack::At(at(1_200)));
+    assert_eq!(refused.longest_wait, Some(Duration::from_millis(300)));
     assert!(request(&rules, at(1_200), "block", "", 1).is_ok());
     let counts = ["channel-1", "channel-2", "channel-9"].map(|channel| {
         (0..5).filter(|_| request(&rules, at(0), "q", channel, 1).map(|mut pass| pass.sent()).is_ok()).count()
@@ -222,6 +224,19 @@ fn the_rate_holds_over_replacements_of_the_set() {
         passed += in_a_second(&rules, second * 1_000, "status", "");
     }
     assert_eq!(passed, 10 + 499);
+}
+
+#[test]
+fn a_rule_that_no_call_met_under_several_sets_keeps_what_was_taken() {
+    let text = |more: u32| format!("flow = [{{ id = 'r', threshold = 1 }}, {{ id = 's{more}', threshold = 9 }}]");
+    let rules = enforcer(&text(0));
+    request(&rules, at(0), "status", "", 1).unwrap().sent();
+    for n in 1..4 {
+        rules.rules().apply(set(&text(n)));
+        // The set is looked at, by nobody whom it names.
+        assert!(rules.view(at(0)).is_empty());
+    }
+    assert_eq!(who(request(&rules, at(0), "status", "", 1)), "r");
 }
 
 #[test]

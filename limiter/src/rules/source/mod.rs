@@ -8,7 +8,7 @@ mod etcd;
 mod file;
 mod http;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 use tokio::sync::watch;
@@ -113,7 +113,8 @@ impl Feed {
 impl Out {
     /// Reads and applies a text; whether it was good.
     fn take(&self, text: &[u8]) -> bool {
-        match RuleSet::from_text(text) {
+        let set = RuleSet::from_text(text).and_then(|set| set.believable(wall_ms()).map(|()| set));
+        match set {
             Ok(set) => {
                 let applied = self.rules.apply(set);
                 self.health.send_modify(|health| {
@@ -146,6 +147,12 @@ impl Out {
             health.trouble = Some(error.to_string());
         });
     }
+}
+
+/// Milliseconds since 1970.
+fn wall_ms() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Pauses that double.

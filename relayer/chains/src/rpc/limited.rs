@@ -224,6 +224,7 @@ impl Limited {
         call: Call,
         patience: Instant,
     ) -> Result<Admitted<'_>, RpcErrorKind> {
+        let since = Instant::now();
         let queued = Queued::new(&self.queued);
         let _front = match ruled {
             Some(ruled) => ruled.front(patience).await?,
@@ -234,7 +235,7 @@ impl Limited {
         loop {
             let queued = Queued::new(&self.queued);
             let turn = match ruled {
-                Some(ruled) => ruled.ready(patience).await?,
+                Some(ruled) => ruled.ready(since, patience).await?,
                 None => None,
             };
             drop(queued);

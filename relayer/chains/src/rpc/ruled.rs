@@ -129,8 +129,9 @@ impl Ruled<'_> {
     }
 
     /// Waits until the rules have nothing against this request, not past `patience`. Those that one rule holds back take turns, one of
-    /// each line at a time: what comes back is the turn, to be kept until the rules have given.
-    pub(crate) async fn ready(&self, patience: Instant) -> Result<Option<Turn>, RpcErrorKind> {
+    /// each line at a time: what comes back is the turn, to be kept until the rules have given. A rule may end the wait that began at
+    /// `since` earlier.
+    pub(crate) async fn ready(&self, since: Instant, patience: Instant) -> Result<Option<Turn>, RpcErrorKind> {
         let mut turn: Option<Turn> = None;
         loop {
             let now = self.now();
@@ -143,6 +144,7 @@ impl Ruled<'_> {
             if turn.is_none() {
                 self.asking(|ask| self.gate.enforcer.held(now, ask));
             }
+            let patience = refusal.longest_wait.map_or(patience, |longest| patience.min(since + longest));
             if Instant::now() + wait > patience {
                 return Err(self.refused(&refusal));
             }

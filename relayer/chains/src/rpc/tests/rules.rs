@@ -145,3 +145,20 @@ async fn a_caller_that_goes_away_gives_its_turn_and_its_tokens_back() {
     assert_eq!(node.requests(), 2);
     assert_eq!(gate.view()[0].passed, 2);
 }
+
+#[tokio::test]
+async fn a_throttled_flow_spaces_calls_and_refuses_those_that_would_queue_too_long() {
+    let node = echoing().await;
+    let (rpc, _) = ruled(
+        &node,
+        r#"flow = [{ id = "even", on = { method = "block" }, threshold = 4, control = "throttling", max_queueing_ms = 600 }]"#,
+    );
+    let from = Instant::now();
+    let answers = futures::future::join_all((0..8).map(|n| rpc.call("block", json!({ "height": n })))).await;
+    let refused: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
+    // One at once, the second and third after 250 and 500 ms; the others would wait for longer than 600.
+    let arrived = arrivals(&node, from, "block");
+    assert!(!refused.is_empty() && arrived.len() + refused.len() == 8, "{arrived:?}");
+    assert!(arrived.iter().zip([0, 249, 499]).all(|(at, least)| *at >= least), "{arrived:?}");
+    assert!(refused.iter().all(|error| error.to_string().contains("the flow rule `even`")), "{refused:?}");
+}
