@@ -5,18 +5,21 @@
 //! it. The relayer starts without waiting for the first one, and goes on with the last good one. Once a second the machine is measured
 //! where a rule asks for it. Spec: *Rules* of the limiter page. Bounds: those of [`limiter::rules::limits`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use limiter::rules::source::{Etcd, Feed, File, Health, Http, Source};
 use limiter::rules::{RuleSet, Rules};
-use miette::{IntoDiagnostic, WrapErr};
+use miette::{IntoDiagnostic, WrapErr, miette};
+use percent_encoding::percent_decode_str;
 use relayer_chains::rpc::RuleGate;
 use relayer_config::settings::{CallRate, RuleSource, Settings};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
+use url::Url;
 
 use crate::telemetry::metrics::Metrics;
 
@@ -90,8 +93,7 @@ fn open(source: &RuleSource) -> miette::Result<Source> {
         RuleSource::Http { url, interval } => Source::Http(Http::new(client()?, url.url().clone()).every(*interval)),
         RuleSource::Etcd { url, key } => {
             let mut address = url.url().clone();
-            let password = address.password().unwrap_or_default().to_owned();
-            let user = address.username().to_owned();
+            let (user, password) = login(&address)?;
             // The login goes into etcd's own token, not into each request's head.
             address.set_password(None).ok();
             address.set_username("").ok();
@@ -99,6 +101,15 @@ fn open(source: &RuleSource) -> miette::Result<Source> {
             Source::Etcd(if user.is_empty() { etcd } else { etcd.login(&user, &password) })
         }
     })
+}
+
+/// User and password of an address, as they were before they were written into it.
+fn login(address: &Url) -> miette::Result<(String, String)> {
+    let plain = |part: &str| percent_decode_str(part).decode_utf8().map(Cow::into_owned);
+    match (plain(address.username()), plain(address.password().unwrap_or_default())) {
+        (Ok(user), Ok(password)) => Ok((user, password)),
+        _ => Err(miette!("limits.rules.etcd: user and password of the address must be UTF-8 text, percent-encoded")),
+    }
 }
 
 /// Tells of each set that was taken and of each trouble.
@@ -212,6 +223,15 @@ mod tests {
         assert!(
             flow[1].on.matches(id, "channel-0", "abci_query", "x") && !flow[1].on.matches(id, "", "abci_query", "x")
         );
+    }
+
+    #[test]
+    fn a_login_is_what_it_was_before_it_was_encoded() {
+        let told = |url: &str| login(&url.parse().unwrap());
+        let known = ("relayer@ops".to_owned(), "p:ss/w%rd".to_owned());
+        assert_eq!(told("http://relayer%40ops:p%3Ass%2Fw%25rd@127.0.0.1:2379").unwrap(), known);
+        assert_eq!(told("http://127.0.0.1:2379").unwrap(), Default::default());
+        assert!(told("http://%ff@127.0.0.1:2379").is_err());
     }
 
     #[test]
