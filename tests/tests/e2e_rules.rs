@@ -80,6 +80,8 @@ async fn a_file_of_rules_lowers_a_method_s_rate_while_packets_are_relayed() {
     println!("{through} calls in {} requests within {took:.1?}, {most:.0} may be", after - before);
     assert!(through <= most, "{through} calls in {took:?}: more than {most}");
     assert!(after - before <= through, "requests that the rule did not see");
+    let blocked = counted(&line, "limiter_rule_calls_total", &[("rule", "queries"), ("result", "blocked")]).await;
+    assert!(blocked > 0.0, "the rule held nothing back");
     let shown = line.relayer.admin.metrics().await.unwrap();
     assert_eq!(shown.sum("limiter_rule_threshold", &[("rule", "queries")]), f64::from(RATE));
 
