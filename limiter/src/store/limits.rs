@@ -11,6 +11,11 @@ pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(1_000);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// How often a lost store is tried again.
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+/// Longest time on the local share after a loss: a return empties the buckets of all members, so one whose losses come often, for it
+/// alone is slow, must not return often.
+pub const RETURN_HOLD_MAX: Duration = Duration::from_secs(10);
+/// A member connected for so long counts as steady: its next return waits for nothing.
+pub const STEADY: Duration = Duration::from_secs(30);
 /// How often a member says it is there.
 pub const HEARTBEAT: Duration = Duration::from_millis(1_000);
 /// A member that was silent for so long counts no more: three heartbeats.

@@ -19,7 +19,7 @@ use super::hlc::Stamp;
 use super::lease::{Level, later};
 use super::limits::{
     BATCH, BATCHES_IN_FLIGHT, DECISION_TIMEOUT, HEARTBEAT, LEASE_SWEEP, MEMBER_LIFETIME, PROBE_INTERVAL,
-    RESPONSE_TIMEOUT, TOPOLOGY_REFRESH,
+    RESPONSE_TIMEOUT, RETURN_HOLD_MAX, STEADY, TOPOLOGY_REFRESH,
 };
 use super::link::{Fault, Link, Lua, Target};
 use super::shared::Write;
@@ -52,12 +52,23 @@ enum Done {
     Lost(u64, StoreError),
     /// The same of anything but a batch.
     Failed(u64, StoreError),
-    /// The store knows of us; so many members. `true`: what was given locally meanwhile is paid for.
-    Present(u32, bool),
+    /// The store knows of us; so many members.
+    Present(u32, Return),
     /// It does not, yet.
     Absent(u64, Option<StoreError>),
     /// A link that should replace the one of this age.
     Moved(u64),
+}
+
+/// What a member's presence ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Return {
+    /// Nothing: a heartbeat.
+    No,
+    /// An outage in which its share gave nothing.
+    Free,
+    /// One whose local calls all members paid for.
+    Paid,
 }
 
 type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -88,6 +99,11 @@ pub struct Worker {
     opening: bool,
     probing: bool,
     holding: Vec<Arc<Level>>,
+    /// Since when this outage is known here.
+    lost_at: Option<Instant>,
+    returned: Option<Instant>,
+    /// How long this outage lasts at least.
+    hold: Duration,
 }
 
 impl Worker {
@@ -120,6 +136,9 @@ impl Worker {
             opening: false,
             probing: false,
             holding: Vec::new(),
+            lost_at: None,
+            returned: None,
+            hold: Duration::ZERO,
         }
     }
 
@@ -156,9 +175,28 @@ impl Worker {
     fn probe(&mut self) {
         match &self.link {
             None if !self.opening => self.open(),
-            Some(_) if self.shared.degraded() => self.present(true),
+            Some(_) if self.shared.degraded() => self.come_back(),
             _ => {}
         }
+    }
+
+    /// Returns to the store, not too soon after a loss when losses come often.
+    fn come_back(&mut self) {
+        let lost_at = *self.lost_at.get_or_insert_with(Instant::now);
+        if lost_at.elapsed() >= self.hold {
+            self.present(true);
+        }
+    }
+
+    fn returned(&mut self, how: Return) {
+        let now = Instant::now();
+        let steady = self.returned.is_none_or(|since| now.saturating_duration_since(since) >= STEADY);
+        self.hold = match how {
+            Return::Paid if steady => PROBE_INTERVAL,
+            Return::Paid => self.hold.max(PROBE_INTERVAL).saturating_mul(2).min(RETURN_HOLD_MAX),
+            Return::Free | Return::No => self.hold,
+        };
+        (self.lost_at, self.returned) = (None, Some(now));
     }
 
     fn open(&mut self) {
@@ -195,7 +233,14 @@ impl Worker {
             let args = [member.to_string(), MEMBER_LIFETIME.as_millis().to_string(), u8::from(moves).to_string()];
             let args = args.map(String::into_bytes);
             match timeout(patience, link.run(&scripts.rejoin, &keys, &args)).await {
-                Ok(Ok(Value::Int(members))) => Done::Present(u32::try_from(members).unwrap_or(1), returning),
+                Ok(Ok(Value::Int(members))) => {
+                    let how = match (returning, moves) {
+                        (false, _) => Return::No,
+                        (true, false) => Return::Free,
+                        (true, true) => Return::Paid,
+                    };
+                    Done::Present(u32::try_from(members).unwrap_or(1), how)
+                }
                 Ok(Ok(_)) => Done::Absent(0, Some(StoreError::Garbage { what: "no number of members" })),
                 Ok(Err(fault)) => Done::Absent(if fault.lost { age } else { 0 }, Some(fault.error)),
                 Err(_) => Done::Absent(0, None),
@@ -383,7 +428,7 @@ impl Worker {
                 self.age = self.age.saturating_add(1);
                 self.cell = cell;
                 if self.shared.degraded() {
-                    self.present(true);
+                    self.come_back();
                 }
             }
             Done::Opened(Err(error)) => {
@@ -407,9 +452,14 @@ impl Worker {
             }
             Done::Failed(age, error) => self.lost(age, &error),
             // A heartbeat's late answer does not end an outage: only a return pays for it.
-            Done::Present(members, returning) => {
+            Done::Present(members, Return::No) => {
                 self.probing = false;
-                if returning { self.shared.back(members) } else { self.shared.seen(members) }
+                self.shared.seen(members);
+            }
+            Done::Present(members, how) => {
+                self.probing = false;
+                self.shared.back(members);
+                self.returned(how);
             }
             Done::Absent(age, error) => {
                 self.probing = false;
