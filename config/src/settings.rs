@@ -224,6 +224,8 @@ pub struct SharedLimits {
     pub member: Option<String>,
     /// Whether reads take their calls in blocks that are spent here.
     pub leased: bool,
+    /// Whether `CL.THROTTLE` decides where the server has redis-cell loaded.
+    pub redis_cell: bool,
 }
 
 /// What answers at the addresses.
@@ -233,8 +235,13 @@ pub enum RedisKind {
     Standalone,
     /// Nodes of a cluster.
     Cluster,
-    /// Sentinels, which know the server by this name.
-    Sentinel(String),
+    /// Sentinels.
+    Sentinel {
+        /// The name by which they know the server.
+        service: String,
+        /// Names the variable that holds the server's `password`, or `user:password`; the Sentinels' own login stands in their addresses.
+        login_env: Option<Variable>,
+    },
 }
 
 /// `[[chains]]`

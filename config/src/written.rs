@@ -76,7 +76,16 @@ table!(
 );
 table!(
     /// `[limits.redis]`
-    Redis { url: Option<Spanned<Texts>>, kind: Text, service: Text, domain: Text, member: Text, mode: Text }
+    Redis {
+        url: Option<Spanned<Texts>>,
+        kind: Text,
+        service: Text,
+        login_env: Text,
+        domain: Text,
+        member: Text,
+        mode: Text,
+        redis_cell: Flag,
+    }
 );
 table!(
     /// `limits` of a chain.

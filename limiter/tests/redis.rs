@@ -562,6 +562,24 @@ async fn a_sentinel_s_failover_is_followed() {
     member.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_a_sentinel_names_may_want_a_login() {
+    let master = servers::redis(&[]);
+    let sentinel = servers::sentinel(master.port);
+    assert!(sentinel.cli(&["sentinel", "set", "budgets", "auth-pass", "s3cret"]).starts_with("OK"));
+    assert!(master.cli(&["config", "set", "requirepass", "s3cret"]).starts_with("OK"));
+    let target = |login| Target::Sentinel { addresses: vec![sentinel.url()], service: "budgets".into(), login };
+    for user in ["", "default"] {
+        let member = Member::of(target(Some((user.into(), "s3cret".into()))), "a").await;
+        member.stop().await;
+    }
+    let (budgets, worker) = SharedBudgets::new(Settings::new(target(None), "test", "b")).expect("good settings");
+    let _worker = tokio::spawn(worker.run());
+    let told = || budgets.status().reason.is_some_and(|why| why.to_lowercase().contains("auth"));
+    servers::eventually("the refused login is told", told).await;
+    assert!(budgets.status().degraded);
+}
+
 #[test]
 fn handles_travel_between_tasks() {
     fn shared<T: Send + Sync>() {}

@@ -56,9 +56,11 @@ mod redis {
     use miette::{IntoDiagnostic, WrapErr};
     use relayer_chains::rpc::SharedRates;
     use relayer_config::settings::{RedisKind, SharedLimits as Configured};
+    use secrecy::{ExposeSecret, SecretString};
     use tokio::task::JoinSet;
 
     use super::SharedLimits;
+    use crate::keys;
     use crate::telemetry::metrics::Metrics;
 
     /// How often the metrics are brought up to date.
@@ -69,16 +71,29 @@ mod redis {
         let target = match &shared.kind {
             RedisKind::Standalone => Target::Standalone(addresses.pop().unwrap_or_default()),
             RedisKind::Cluster => Target::Cluster(addresses),
-            RedisKind::Sentinel(service) => Target::Sentinel { addresses, service: service.clone(), login: None },
+            RedisKind::Sentinel { service, login_env } => {
+                let login = login_env.as_ref().map(|variable| keys::from_env(variable.as_str())).transpose();
+                let login = login.into_diagnostic().wrap_err("limits.redis.login_env")?;
+                Target::Sentinel { addresses, service: service.clone(), login: login.as_ref().map(user_and_password) }
+            }
         };
+        // For rediss://. Fails when another part of the process chose a provider already, which is as good.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let member = shared.member.clone().unwrap_or_else(|| format!("relayer-{}", uuid::Uuid::now_v7().simple()));
-        let settings = Settings::new(target, &shared.domain, &member);
+        let redis_cell = shared.redis_cell;
+        let settings = Settings { redis_cell, ..Settings::new(target, &shared.domain, &member) };
         let (budgets, worker) = SharedBudgets::new(settings).into_diagnostic().wrap_err("limits.redis")?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { worker.run().await });
         tasks.spawn(log(budgets.clone()));
         tasks.spawn(look(budgets.clone(), metrics));
         Ok((SharedLimits { rates: Some(SharedRates::new(budgets, shared.leased)) }, tasks))
+    }
+
+    /// `password`, or `user:password`.
+    fn user_and_password(login: &SecretString) -> (String, String) {
+        let (user, password) = login.expose_secret().split_once(':').unwrap_or(("", login.expose_secret()));
+        (user.to_owned(), password.to_owned())
     }
 
     async fn log(budgets: SharedBudgets) {
@@ -104,6 +119,21 @@ mod redis {
             let status = budgets.status();
             metrics.store(status.degraded, status.members, status.last_latency);
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_login_is_a_password_or_a_user_and_one() {
+            for (login, user, password) in
+                [("s3cret", "", "s3cret"), ("relayer:s3:cret", "relayer", "s3:cret"), (":s3cret", "", "s3cret")]
+            {
+                let known = (user.to_owned(), password.to_owned());
+                assert_eq!(user_and_password(&SecretString::from(login)), known);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::settings::{CallRate, Fraction, KeySource, MethodLimit, Order, RedisKind, RuleSource};
+use crate::values::Variable;
 use crate::{Kind, template};
 use proptest::prelude::*;
 use relayer_core::id::{ChannelId, PortId};
@@ -107,13 +108,20 @@ fn limits_are_shared_over_one_redis() {
     assert!(shared.leased && shared.member.is_none());
     let sentinel = "url = [\"redis://127.0.0.1:1\", \"redis://127.0.0.1:2\"]\nkind = \"sentinel\"\nservice = \"m\"\nmode = \"strong\"";
     let shared = good(&redis(sentinel)).shared.unwrap();
-    assert_eq!((shared.kind, shared.leased), (RedisKind::Sentinel("m".into()), false));
+    let login = |name: Option<&str>| RedisKind::Sentinel {
+        service: "m".into(),
+        login_env: name.map(|name| Variable::new(name).unwrap()),
+    };
+    assert_eq!((shared.kind, shared.leased, shared.redis_cell), (login(None), false, false));
+    let shared = good(&redis(&format!("{sentinel}\nlogin_env = \"REDIS_LOGIN\"\nredis_cell = true"))).shared.unwrap();
+    assert_eq!((shared.kind, shared.redis_cell), (login(Some("REDIS_LOGIN")), true));
     for (table, said) in [
         ("", "`url` is missing"),
         ("url = \"http://127.0.0.1:1\"", "redis://127.0.0.1:6379"),
         ("url = \"redis://:secret@127.0.0.1:1\"", "secrets never stand in the file"),
         ("url = [\"redis://127.0.0.1:1\", \"redis://127.0.0.1:2\"]", "has one address"),
         ("url = \"redis://127.0.0.1:1\"\nservice = \"m\"", "means nothing here"),
+        ("url = \"redis://127.0.0.1:1\"\nlogin_env = \"LOGIN\"", "`login_env` means nothing here"),
         ("url = \"redis://127.0.0.1:1\"\nkind = \"sentinel\"", "`service` is missing"),
         ("url = \"redis://127.0.0.1:1\"\nmode = \"loose\"", "must be \"leased\" or \"strong\""),
         ("url = \"redis://127.0.0.1:1\"\ndomain = \"a}b\"", "letters, digits"),

@@ -15,7 +15,7 @@ use crate::settings::{
     SharedLimits,
 };
 use crate::source::quoted;
-use crate::values::{Endpoint, Expected, expected};
+use crate::values::{Endpoint, Expected, Variable, expected};
 use crate::written::{self, Number, Sub};
 
 /// What a chain's table of limits has in common with the one of all chains.
@@ -254,7 +254,10 @@ pub(super) fn redis(check: &mut Check<'_>, written: &Sub<written::Redis>) -> Opt
         check.fail(Kind::Invalid, &list.span(), "a standalone Redis has one address", help);
     }
     let kind = match (word, &redis.service) {
-        (Word::Sentinel, service) => RedisKind::Sentinel(check.required(&at("service"), service, &range, name)?),
+        (Word::Sentinel, service) => RedisKind::Sentinel {
+            service: check.required(&at("service"), service, &range, name)?,
+            login_env: check.text(&at("login_env"), &redis.login_env, Variable::new),
+        },
         (_, Some(service)) => {
             let help = "remove it, or write kind = \"sentinel\"";
             check.fail(
@@ -268,13 +271,24 @@ pub(super) fn redis(check: &mut Check<'_>, written: &Sub<written::Redis>) -> Opt
         (Word::Cluster, None) => RedisKind::Cluster,
         (Word::Standalone, None) => RedisKind::Standalone,
     };
+    if let (Some(login), false) = (&redis.login_env, word == Word::Sentinel) {
+        let help = "remove it: give the whole address with its password in RELAYER__LIMITS__REDIS__URL";
+        check.fail(
+            Kind::Invalid,
+            &login.span(),
+            "`login_env` means nothing here: it is for servers that Sentinels name",
+            help,
+        );
+        return None;
+    }
     let domain = match &redis.domain {
         None => Some("relayers".to_owned()),
         domain => check.text(&at("domain"), domain, name),
     };
     let member = check.text(&at("member"), &redis.member, name);
     let leased = check.choice(&at("mode"), &redis.mode, &[("leased", true), ("strong", false)])?;
-    Some(SharedLimits { addresses, kind, domain: domain?, member, leased })
+    let redis_cell = redis.redis_cell.as_ref().is_some_and(|on| *on.get_ref());
+    Some(SharedLimits { addresses, kind, domain: domain?, member, leased, redis_cell })
 }
 
 type Range = std::ops::Range<usize>;

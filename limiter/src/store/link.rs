@@ -27,7 +27,7 @@ pub enum Target {
         addresses: Vec<String>,
         /// The name they know it by.
         service: String,
-        /// User and password of the servers; the Sentinels' own stand in their addresses.
+        /// User (empty: none, as before Redis 6) and password of the servers; the Sentinels' own stand in their addresses.
         login: Option<(String, String)>,
     },
     /// Some nodes of a cluster; it names the others.
@@ -105,9 +105,11 @@ impl Target {
         let Self::Sentinel { addresses, service, login } = self else { return Err(StoreError::NoAddress) };
         let mut node = SentinelNodeConnectionInfo::default();
         if let Some((user, password)) = login {
-            node = node.set_redis_connection_info(
-                RedisConnectionInfo::default().set_username(user.as_str()).set_password(password.as_str()),
-            );
+            let mut server = RedisConnectionInfo::default().set_password(password.as_str());
+            if !user.is_empty() {
+                server = server.set_username(user.as_str());
+            }
+            node = node.set_redis_connection_info(server);
         }
         let addresses = addresses.iter().map(String::as_str).collect();
         let mut client = SentinelClient::build(addresses, service.clone(), Some(node), SentinelServerType::Master)

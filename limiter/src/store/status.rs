@@ -112,6 +112,14 @@ impl Shared {
         {
             let mut shares = lock(&self.shares);
             if self.degraded() {
+                // Away for another reason than was told: the newest is the one to mend.
+                self.status.send_if_modified(|status| {
+                    let other = status.reason.as_deref() != Some(reason);
+                    if other {
+                        status.reason = Some(reason.to_owned());
+                    }
+                    other
+                });
                 return;
             }
             shares.begin(self.now(), self.members());

@@ -144,7 +144,10 @@ impl Endpoints {
             let limited = Limited::new(endpoint.limiter, clock);
             #[cfg(feature = "redis")]
             let limited = {
-                let shared = settings.shared.as_ref().map(|rates| rates.endpoint(&label, &endpoint.limiter));
+                let shared = settings
+                    .shared
+                    .as_ref()
+                    .map(|rates| rates.endpoint(&settings.chain, &endpoint.url, &endpoint.limiter));
                 let shared = shared.transpose().map_err(|why| SetupError::Shared(Detail::new(why.to_string())))?;
                 Limited::new(endpoint.limiter, clock).with_shared(shared)
             };

@@ -70,3 +70,7 @@ pub const RULE_POLL: Duration = Duration::from_millis(20);
 /// A result from this size on is not copied out of its body: the results of a block of 1,000 packets take 4 MB, and two copies of them
 /// were a tenth of the memory of a burst.
 pub const IN_PLACE_BYTES: usize = 256 * 1024;
+/// Characters of a chain's id and of a host in the key of a shared budget, and of its address' hash: together fewer than a key may have.
+pub const KEY_PART: usize = 48;
+/// See [`KEY_PART`]: 64 bits.
+pub const KEY_HASH: usize = 16;

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use limiter::CallKind;
 use limiter::store::{Budget, Charge, Leased, Pass, SharedBudgets, Status, StoreError, Verdict};
+use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
+
+use super::endpoint_url::EndpointUrl;
+use super::limits::{KEY_HASH, KEY_PART};
 
 /// The member that this program is. Clones are the same.
 #[derive(Debug, Clone)]
@@ -27,9 +31,13 @@ impl SharedRates {
         self.budgets.status()
     }
 
-    pub(crate) fn endpoint(&self, label: &str, settings: &limiter::Settings) -> Result<EndpointBudget, StoreError> {
-        let good = |c: char| if c.is_ascii_alphanumeric() || "_-.:/".contains(c) { c } else { '~' };
-        let key: String = label.chars().map(good).collect();
+    pub(crate) fn endpoint(
+        &self,
+        chain: &str,
+        url: &EndpointUrl,
+        settings: &limiter::Settings,
+    ) -> Result<EndpointBudget, StoreError> {
+        let key = key(chain, url);
         let (rate, burst, second) = (settings.rate_per_second, settings.burst, Duration::from_secs(1));
         let (budget, leased) = if self.leased {
             let budget = Budget::leased(&key, rate, second, burst)?;
@@ -41,6 +49,15 @@ impl SharedRates {
         let lines = [Semaphore::new(1), Semaphore::new(1)];
         Ok(EndpointBudget { budgets: self.budgets.clone(), budget, leased, lines })
     }
+}
+
+/// The same for all who call this address for this chain, whatever else they call: chain, host, and a hash of the whole address, in
+/// which a path or an API key may stand.
+fn key(chain: &str, url: &EndpointUrl) -> String {
+    let good = |c: char| if c.is_ascii_alphanumeric() || "_-.:/".contains(c) { c } else { '~' };
+    let plain = |text: &str| text.chars().take(KEY_PART).map(good).collect::<String>();
+    let hash = hex::encode(Sha256::digest(url.secret().as_str()));
+    format!("{}:{}:{}", plain(chain), plain(&url.label()), hash.get(..KEY_HASH).unwrap_or(&hash))
 }
 
 /// One endpoint's budget, and who waits for it: reads and broadcasts in a line each.
@@ -97,5 +114,27 @@ impl EndpointBudget {
             Verdict::Wait(refusal) => Err(Refused::After(refusal.after)),
             Verdict::Never(_) => Err(Refused::Never),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_of_one_chain_at_one_address_and_shows_no_secret() {
+        let of = |chain: &str, url: &str| key(chain, &url.parse().unwrap());
+        let known = of("hub-4", "https://user:s3cret@rpc.example:443/hub?api=s3cret");
+        assert!(known.starts_with("hub-4:https://rpc.example:") && !known.contains("s3cret"), "{known}");
+        assert_eq!(known, of("hub-4", "https://user:s3cret@rpc.example/hub?api=s3cret"));
+        for (chain, url) in [
+            ("osmosis-1", "https://user:s3cret@rpc.example/hub?api=s3cret"),
+            ("hub-4", "https://user:s3cret@rpc.example/osmosis?api=s3cret"),
+            ("hub-4", "https://user:s3cret@rpc.example/hub?api=other"),
+        ] {
+            assert_ne!(known, of(chain, url));
+        }
+        let long = of(&"c".repeat(500), &format!("https://{}.example/", "h".repeat(60)));
+        assert!(long.len() <= 128, "{}", long.len());
     }
 }
