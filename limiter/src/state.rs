@@ -149,6 +149,11 @@ impl Limiter {
         self.0.lock().refuse(now, CallKind::Read, Level::Concurrency, now)
     }
 
+    /// Whether broadcasts wait for room in the mempool.
+    pub fn is_mempool_full(&self, now: Time) -> bool {
+        self.0.lock().broadcasts_held_until > now
+    }
+
     /// The refusal of a caller who waited too long behind others: what held them back, if it still does.
     pub fn behind_others(&self, now: Time, call: &Call) -> Refusal {
         let state = self.0.lock();

@@ -1,9 +1,10 @@
 //! The limiter and breaker of one endpoint, awaited: callers leave by urgency and then in the order they came, reads and
 //! broadcasts apart.
 //!
-//! Each class of urgency has a line. One caller of each line stands at the front and asks, unless somebody waits in a more urgent
-//! one; the others queue on a fair semaphore, so a refusal wakes one and not all. A caller that goes away (dropped future) leaves
-//! its place to the next, and its permit gives back what it held.
+//! Each class of urgency has a line, of either kind. One caller of each line stands at the front and asks, unless somebody waits in
+//! a more urgent class of either kind; the others queue on a fair semaphore, so a refusal wakes one and not all. A broadcast that a
+//! full mempool holds back stands in nobody's way. A caller that goes away (dropped future) leaves its place to the next, and its
+//! permit gives back what it held.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -48,8 +49,7 @@ pub(crate) fn call(kind: CallKind, weight: u64, urgency: Option<Urgency>) -> Cal
 pub(crate) struct Limited {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
-    reads: Lines,
-    broadcasts: Lines,
+    lines: Lines,
     freed: Notify,
     #[cfg(feature = "redis")]
     shared: Option<EndpointBudget>,
@@ -57,7 +57,7 @@ pub(crate) struct Limited {
     pub(crate) queued: AtomicU32,
 }
 
-/// The lines before one kind of calls, the most urgent first.
+/// The lines before an endpoint, the most urgent first.
 #[derive(Default)]
 struct Lines {
     classes: [Line; Urgency::COUNT],
@@ -65,41 +65,58 @@ struct Lines {
     left: Notify,
 }
 
-/// Callers of the same urgency.
+/// Callers of the same urgency: reads, and broadcasts.
+#[derive(Default)]
 struct Line {
+    reads: Queue,
+    broadcasts: Queue,
+}
+
+struct Queue {
     front: Semaphore,
     waiting: AtomicU32,
 }
 
-impl Default for Line {
+impl Default for Queue {
     fn default() -> Self {
         Self { front: Semaphore::new(1), waiting: AtomicU32::new(0) }
     }
 }
 
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+}
+
 impl Lines {
-    /// A place in the line of `class`; who comes later in that line, or waits in a less urgent one, stands behind it.
-    fn enter(&self, class: Urgency) -> Option<Place<'_>> {
-        let (before, rest) = self.classes.split_at_checked(class as usize)?;
+    /// A place among the callers of its kind and urgency, before all less urgent ones.
+    fn enter(&self, call: &Call) -> Option<Place<'_>> {
+        let (before, rest) = self.classes.split_at_checked(call.class as usize)?;
         let line = rest.first()?;
-        line.waiting.fetch_add(1, Ordering::Relaxed);
-        Some(Place { line, before, left: &self.left })
+        let queue = match call.kind {
+            CallKind::Read => &line.reads,
+            CallKind::Broadcast => &line.broadcasts,
+        };
+        queue.waiting.fetch_add(1, Ordering::Relaxed);
+        Some(Place { queue, before, left: &self.left })
     }
 }
 
 struct Place<'a> {
-    line: &'a Line,
+    queue: &'a Queue,
     before: &'a [Line],
     left: &'a Notify,
 }
 
 impl Place<'_> {
-    /// Until nobody more urgent waits.
-    async fn turn(&self) {
+    /// Until nobody more urgent waits who could leave: broadcasts can't while the mempool is full.
+    async fn turn(&self, full: impl Fn() -> bool) {
         loop {
             // Made before the question: who leaves between the two still wakes us.
             let left = self.left.notified();
-            if self.before.iter().all(|line| line.waiting.load(Ordering::Relaxed) == 0) {
+            let mut before = self.before.iter();
+            if before.all(|line| line.reads.is_empty() && (line.broadcasts.is_empty() || full())) {
                 return;
             }
             left.await;
@@ -109,7 +126,7 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
         self.left.notify_waiters();
     }
 }
@@ -157,8 +174,7 @@ impl Limited {
         Self {
             limiter,
             clock,
-            reads: Lines::default(),
-            broadcasts: Lines::default(),
+            lines: Lines::default(),
             freed: Notify::new(),
             #[cfg(feature = "redis")]
             shared: None,
@@ -307,16 +323,13 @@ impl Limited {
     }
 
     async fn admit(&self, call: Call, patience: Instant) -> Result<Permit, RpcErrorKind> {
-        let lines = match call.kind {
-            CallKind::Read => &self.reads,
-            CallKind::Broadcast => &self.broadcasts,
-        };
         let _queued = Queued::new(&self.queued);
         let late = || self.refused(self.limiter.behind_others(self.clock.now(), &call));
-        let place = lines.enter(call.class).ok_or_else(late)?;
-        let _front = timeout_at(patience, place.line.front.acquire()).await.map_err(|_| late())?;
+        let full = || self.limiter.is_mempool_full(self.clock.now());
+        let place = self.lines.enter(&call).ok_or_else(late)?;
+        let _front = timeout_at(patience, place.queue.front.acquire()).await.map_err(|_| late())?;
         loop {
-            timeout_at(patience, place.turn()).await.map_err(|_| late())?;
+            timeout_at(patience, place.turn(full)).await.map_err(|_| late())?;
             // Made before the question: a place freed between the two still wakes us.
             let freed = self.freed.notified();
             match self.limiter.check(self.clock.now(), &call) {
@@ -330,6 +343,10 @@ impl Limited {
                     let at = self.clock.instant(refusal.not_before);
                     if refusal.level == Level::Breaker || at > patience {
                         return Err(self.refused(refusal));
+                    }
+                    if refusal.level == Level::Mempool {
+                        // Less urgent reads need not wait for this one.
+                        self.lines.left.notify_waiters();
                     }
                     sleep_until(at).await;
                 }

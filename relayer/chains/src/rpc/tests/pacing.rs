@@ -73,6 +73,42 @@ async fn an_urgent_caller_leaves_before_those_who_wait_already() {
     assert_eq!(left, [2, 3, 4]);
 }
 
+async fn broadcast(limited: &Limited, outcome: Result<(), RpcErrorKind>) -> Result<Instant, RpcErrorKind> {
+    let (mut waited, request) = (Duration::ZERO, async { outcome.map(|()| Instant::now()) });
+    let call = limiter::Call::broadcast(1);
+    limited.run(call, Instant::now() + second(60), &mut waited, request, classify::outcome).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broadcast_leaves_before_the_reads_that_wait() {
+    let settings = limiter::Settings { rate_per_second: 1, burst: 1, ..limiter::Settings::default() };
+    let limited = Limited::new(settings, Clock::start());
+    let start = Instant::now();
+    let reads = futures::future::join_all((0..3).map(|_| run(&limited, second(60), Ok(()))));
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        broadcast(&limited, Ok(())).await
+    };
+    let (reads, sent) = tokio::join!(reads, later);
+    assert_eq!(sent.unwrap(), start + second(1));
+    let left: Vec<_> = reads.into_iter().map(|at| (at.unwrap() - start).as_secs()).collect();
+    assert_eq!(left, [0, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn broadcasts_that_a_full_mempool_holds_back_stand_in_no_read_s_way() {
+    let settings = limiter::Settings { rate_per_second: 10, burst: 1, ..limiter::Settings::default() };
+    let limited = Limited::new(settings, Clock::start());
+    assert_eq!(broadcast(&limited, Err(RpcErrorKind::MempoolFull)).await, Err(RpcErrorKind::MempoolFull));
+    let start = Instant::now();
+    let sent = futures::future::join_all((0..2).map(|_| broadcast(&limited, Ok(()))));
+    let reads = futures::future::join_all((0..3).map(|_| run(&limited, second(60), Ok(()))));
+    let (sent, reads) = tokio::join!(sent, reads);
+    let left: Vec<_> = reads.into_iter().map(|at| (at.unwrap() - start).as_millis()).collect();
+    assert_eq!(left, [100, 200, 300]);
+    assert!(sent.into_iter().all(|at| at.unwrap() >= start + second(1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_place_behind_others_is_not_waited_for_past_the_callers_patience() {
     let settings = limiter::Settings { rate_per_second: 1, burst: 1, ..limiter::Settings::default() };
