@@ -10,8 +10,11 @@ use relayer_tests::devnet::{ConfigOptions, STAKE, Transfer, User};
 use relayer_tests::relay::{Action, End, Line, Link};
 
 const WAIT: Duration = Duration::from_secs(240);
-/// Requests a second of either provider, and a second's worth at once: less than the relayer asks for (15 to 25), which is told 2,000.
-const PROVIDER: u32 = 13;
+/// Of both chains: to follow them alone takes five requests a second.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Requests a second of either provider, and a second's worth at once: less than the relayer asks for while it relays, which is told
+/// 2,000, and twice what following takes.
+const PROVIDER: u32 = 10;
 /// Packets each way, and how many a user sends at once.
 const PACKETS: usize = 200;
 const AT_ONCE: usize = 10;
@@ -37,7 +40,7 @@ fn counted(line: &Line<EmbeddedNet>) -> [(u64, u64); 2] {
 }
 
 async fn all_arrive_and_few_requests_are_refused(retry_after_s: Option<u64>) {
-    let net = EmbeddedNet::two_chains().await.unwrap();
+    let net = EmbeddedNet::with(|spec| spec.block_interval(INTERVAL)).await.unwrap();
     let mut line = Line::open(net, &ConfigOptions::default()).await.unwrap();
     let link = observed(&line);
     let (alice, bob) = (user(&line.net.a, &line.net.wallets.user_a), user(&line.net.b, &line.net.wallets.user_b));
