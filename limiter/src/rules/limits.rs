@@ -28,6 +28,10 @@ pub const PROBES: u64 = limiter_core::limits::PROBES as u64;
 pub const STAT_BUCKETS: u64 = 100;
 /// Names of calls (chain, endpoint, channel, method) whose rules are remembered: past them all are looked up anew.
 pub const PATHS: usize = 10_000;
+/// Methods whose worth in quotas is learned: a node has some thirty.
+pub const METHODS: usize = 64;
+/// How often that is done (the spec's).
+pub const METHOD_PERIOD: Duration = Duration::from_secs(60);
 /// Cells of a quota past which those that owe nothing are forgotten.
 pub const CELLS: usize = 10_000;
 /// How often a watched file is looked at.

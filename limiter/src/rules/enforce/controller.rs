@@ -295,7 +295,7 @@ impl Controller {
     }
 
     /// The part of the limit that is a path's own.
-    pub(super) fn sub(&mut self, now: Time, set: &RuleSet, path: &Path) -> u64 {
+    pub(super) fn sub(&mut self, now: Time, set: &RuleSet, path: &Path, learned: Weight) -> u64 {
         match &mut self.limit {
             Limit::Hot { by, .. } => hashed(&[match by {
                 Dimension::Chain => &path.chain,
@@ -305,9 +305,10 @@ impl Controller {
             }]),
             Limit::Quota { base, cells } => {
                 let key = hashed(&[&path.chain, &path.channel, &path.method]);
-                let speed = base.weighted(&weights(set, path));
+                let weights = weights(set, path, learned);
+                let speed = base.weighted(&weights);
                 let milli = |weight: &Weight| u128::from(weight.milli());
-                let product: u128 = weights(set, path).iter().map(milli).product();
+                let product: u128 = weights.iter().map(milli).product();
                 let burst = u128::from(base.burst).saturating_mul(product).div_euclid(1_000_000_000).max(1);
                 let burst = u64::try_from(burst).unwrap_or(u64::MAX);
                 if cells.len() >= CELLS && !cells.contains_key(&key) {
@@ -323,6 +324,10 @@ impl Controller {
         }
     }
 
+    /// What its calls' methods are worth is learned.
+    pub(super) fn is_quota(&self) -> bool {
+        self.kind == Kind::Quota
+    }
     /// One a request, not one a call.
     pub(super) fn counts_requests(&self) -> bool {
         matches!(self.limit, Limit::InFlight { .. } | Limit::System(_) | Limit::Breaker(_))

@@ -6,11 +6,12 @@
 //! what it would have said is in [`Pass::would_refuse`] and its counters.
 //!
 //! What a rule's limit is shared by: all calls it names together (flow, isolation, system, breaker); each value (hot); each chain,
-//! channel and method (quota, times their weights). A rule with `stage` 5 or 30 counts for that share of the names only.
+//! channel and method (quota, times their weights; that of a method which no rule weighs is learned each minute). A rule with `stage` 5
+//! or 30 counts for that share of the names only.
 //!
-//! A throttled flow spaces calls; who waits is the caller, in its own line and no longer than it says, so nothing is queued here. Rules become controllers
-//! when a call meets them first: a replacement costs what is used of it, not what it holds. Bounds: [`PATHS`], [`CELLS`]. Time is
-//! the caller's. Errors: a [`Refusal`].
+//! A throttled flow spaces calls; who waits is the caller, in its own line and no longer than the rule says, so nothing is queued here.
+//! Rules become controllers when a call meets them first: a replacement costs what is used of it, not what it holds. Bounds:
+//! [`PATHS`], [`CELLS`]. Time is the caller's. Errors: a [`Refusal`].
 //!
 //! ```
 //! use limiter::rules::enforce::{Ask, Enforcer, Part};
@@ -25,6 +26,7 @@
 //! ```
 
 mod controller;
+mod methods;
 mod written;
 
 use std::collections::{HashMap, HashSet};
@@ -38,6 +40,7 @@ pub use limiter_core::system::Sample;
 use limiter_core::window::{KEPT, READ, Ring};
 
 use self::controller::{Controller, Taken};
+use self::methods::Methods;
 use self::written::{Kind, Written, each};
 use super::check::RuleSet;
 #[cfg(doc)]
@@ -134,6 +137,7 @@ struct State {
     yielding: bool,
     ring: Ring,
     in_flight: u32,
+    methods: Methods,
 }
 
 #[derive(Debug)]
@@ -160,6 +164,7 @@ impl Enforcer {
             yielding: false,
             ring: Ring::new(KEPT),
             in_flight: 0,
+            methods: Methods::new(),
         };
         Self(Arc::new(Inner { own, rules, state: Mutex::new(state) }))
     }
@@ -181,12 +186,15 @@ impl Enforcer {
             would = Some(refusal);
         }
         let taken = state.take(now, &demands);
+        let quota = |charge: &Charge| state.controllers.get(&charge.serial).is_some_and(Controller::is_quota);
+        let weighed = if taken.iter().any(quota) { ask.parts } else { &[] };
+        let methods = weighed.iter().map(|part| part.method.into()).collect();
         let sum = ask.parts.iter().fold(0u32, |sum, part| sum.saturating_add(part.n));
         state.in_flight = state.in_flight.saturating_add(1);
         let in_flight = state.in_flight;
         // A clock that went back by more than a step: the count of this call is lost, its decision is not.
         state.ring.pass(now, sum, in_flight).unwrap_or_default();
-        Ok(Pass { enforcer: self.clone(), taken, at: now, left: false, ended: false, would })
+        Ok(Pass { enforcer: self.clone(), taken, methods, at: now, left: false, ended: false, would })
     }
 
     /// Does any rule name this request?
@@ -328,13 +336,13 @@ impl State {
         if self.paths.len() >= PATHS {
             self.paths.clear();
         }
-        let fed = self.fed.clone();
+        let (fed, learned) = (self.fed.clone(), self.methods.weight(&path.method));
         let mut found = Vec::new();
         for (set, ours) in [(own, true), (&*fed, false)] {
             for rule in each(set.rules()).filter(|rule| rule.names(&path) && path.reached_by(rule)) {
                 let serial = self.controller(now, ours, rule);
                 if let Some(controller) = self.controllers.get_mut(&serial) {
-                    found.push(Match { serial, sub: controller.sub(now, set, &path) });
+                    found.push(Match { serial, sub: controller.sub(now, set, &path, learned) });
                 }
             }
         }
@@ -419,6 +427,8 @@ impl State {
 pub struct Pass {
     enforcer: Enforcer,
     taken: Vec<Charge>,
+    /// Those of its methods whose worth is learned.
+    methods: Vec<Box<str>>,
     at: Time,
     left: bool,
     ended: bool,
@@ -446,6 +456,12 @@ impl Pass {
         state.in_flight = state.in_flight.saturating_sub(1);
         if let Some((took, sound)) = outcome {
             state.ring.complete(now, took, !sound).unwrap_or_default();
+            for method in &self.methods {
+                if state.methods.ended(now, method, took, sound) {
+                    // Each path's quotas are reckoned anew when it is met again.
+                    state.paths.clear();
+                }
+            }
         }
         for Charge { serial, epoch, taken } in taken {
             if let Some(controller) = state.controllers.get_mut(&serial).filter(|controller| controller.epoch == epoch)

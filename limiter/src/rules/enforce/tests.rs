@@ -131,6 +131,26 @@ fn a_quota_is_base_times_weights_for_each_chain_channel_and_method() {
 }
 
 #[test]
+fn a_method_that_no_rule_weighs_is_worth_what_its_answers_show() {
+    let weight = r#"weight = [{ id = "fixed", method = "status", weight = 1.0 }]"#;
+    let rules = enforcer(&format!("quota = [{{ id = 'plan', base = 1000, burst = 1000 }}]\n{weight}"));
+    // For two minutes the usual method answers within 100 ms, one within 300, one never soundly.
+    for ms in (0..120_500).step_by(100) {
+        for (method, took, sound) in [("block", 100, true), ("tx_search", 300, true), ("abci_query", 100, false)] {
+            let mut pass = request(&rules, at(ms), method, "", 1).unwrap();
+            pass.sent();
+            pass.finish(at(ms + took), sound);
+        }
+        request(&rules, at(ms), "status", "", 1).unwrap().finish(at(ms + 1_000), true);
+    }
+    let threshold = |method: &str| request(&rules, at(121_000), method, "", 2_000_000).unwrap_err().threshold_milli;
+    let [usual, slow, failing] = ["block", "tx_search", "abci_query"].map(threshold);
+    assert_eq!(threshold("status"), 1_000_000);
+    assert!(usual > 1_000_000 && failing < 500_000, "{usual} {slow} {failing}");
+    assert!(slow < usual && slow > failing, "{usual} {slow} {failing}");
+}
+
+#[test]
 fn queries_yield_to_the_calls_of_another_rule() {
     let rules = enforcer(
         r#"flow = [

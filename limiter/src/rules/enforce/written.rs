@@ -123,9 +123,9 @@ pub(super) fn each(form: &Form) -> impl Iterator<Item = Written<'_>> {
     system.chain(flow).chain(quota).chain(isolation).chain(hot).chain(form.breaker.iter().map(Written::Breaker))
 }
 
-/// The weights of chain, channel and method; of several rules for one name the first.
-pub(super) fn weights(set: &RuleSet, path: &Path) -> [Weight; 3] {
-    let of = |name: &str, pattern: fn(&form::Weight) -> Option<&String>| {
+/// The weights of chain, channel and method; of several rules for one name the first, and of a method that none names what was learned.
+pub(super) fn weights(set: &RuleSet, path: &Path, learned: Weight) -> [Weight; 3] {
+    let of = |name: &str, pattern: fn(&form::Weight) -> Option<&String>, unnamed: Weight| {
         let fits = |rule: &&form::Weight| {
             pattern(rule).is_some_and(|pattern| match pattern.strip_suffix('*') {
                 Some(start) => name.starts_with(start),
@@ -133,11 +133,11 @@ pub(super) fn weights(set: &RuleSet, path: &Path) -> [Weight; 3] {
             })
         };
         let found = set.rules().weight.iter().find(|rule| fits(rule) && !rule.shadow);
-        found.map_or(Weight::default(), |rule| Weight::clamped(u32::try_from(rule.milli()).unwrap_or(1_000)))
+        found.map_or(unnamed, |rule| Weight::clamped(u32::try_from(rule.milli()).unwrap_or(1_000)))
     };
     [
-        of(&path.chain, |rule| rule.chain.as_ref()),
-        of(&path.channel, |rule| rule.channel.as_ref()),
-        of(&path.method, |rule| rule.method.as_ref()),
+        of(&path.chain, |rule| rule.chain.as_ref(), Weight::default()),
+        of(&path.channel, |rule| rule.channel.as_ref(), Weight::default()),
+        of(&path.method, |rule| rule.method.as_ref(), learned),
     ]
 }
