@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p limiter --bench decide`: criterion's report, then the figures, one JSON line each. Of each figure the least disturbed of
 //! [`BATCHES`] equal batches counts, timed alike for all of them: what else the machine does only adds. Two threads start each batch
-//! together, and of a batch the slower one counts.
+//! together, and of a batch the slower one counts. `endpoint_…` and `rules_…` are the two halves of what the relayer asks for a request.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion};
 use limiter::gate::{ChainGate, Gate, Pass};
-use limiter::{CachedClock, Clock};
+use limiter::rules::enforce::{Ask as Request, Enforcer, Part};
+use limiter::rules::{RuleSet, Rules};
+use limiter::{Admission, CachedClock, Call, Clock, Limiter, Outcome, Settings};
 use limiter_core::Time;
 use limiter_core::breaker::Settings as BreakerSettings;
 use limiter_core::cell::Speed;
@@ -125,6 +127,32 @@ fn whole((chain, ask): &(ChainGate, Ask), now: Time) {
     }
 }
 
+/// A read at one endpoint, asked for and answered.
+fn endpoint(limiter: &Limiter, clock: &Clock) {
+    if let Admission::Now(mut permit) = limiter.check(clock.now(), black_box(&Call::read(1))) {
+        permit.sent();
+        permit.outcome(clock.now(), Outcome::Answered);
+    }
+}
+
+/// Rules of each level that name the request, and a cap on calls in flight.
+fn rules() -> Enforcer {
+    let flow = |on: &str| format!("{{ id = \"{on}\", on = {{ {on} }}, threshold = 1000000000, burst = 1000000 }}");
+    let flows = ["", "chain = 'a-1'", "endpoint = 'http*'", "channel = 'channel-0'", "method = 'abci_query'"];
+    let flows: Vec<_> = flows.iter().map(|on| flow(on).replace("id = \"\"", "id = \"all\"")).collect();
+    let text = format!("flow = [{}]\nisolation = [{{ id = \"cap\", in_flight = 64 }}]", flows.join(", "));
+    Enforcer::new(RuleSet::default(), Rules::new(RuleSet::from_toml(&text).unwrap()))
+}
+
+/// A request of one call that six rules name, asked for and answered.
+fn ruled(rules: &Enforcer, clock: &Clock) {
+    let parts = [Part { method: "abci_query", channel: "channel-0", n: 1 }];
+    let request = Request { chain: "a-1", endpoint: "http://127.0.0.1:26657", broadcast: false, parts: &parts };
+    let mut pass = rules.ask(clock.now(), black_box(&request)).unwrap();
+    pass.sent();
+    pass.finish(clock.now(), true);
+}
+
 fn figure(name: &str, value: f64, unit: &str, goal: Option<f64>) {
     let met = goal.map_or("null".into(), |goal| (value <= goal).to_string());
     let goal = goal.map_or("null".into(), |goal| format!("\"<= {goal}\""));
@@ -183,6 +211,12 @@ fn main() {
         black_box((0..64).fold(black_box(*seed), |x: u64, k| (x ^ k).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     };
     figure("two_threads_to_one_machine", together(&[1, 2], spin) / together(&[1], spin), "times", None);
+    let settings = Settings { rate_per_second: 1_000_000_000, burst: 1_000_000, ..Settings::default() };
+    let (limiter, rules) = (Limiter::new(settings), rules());
+    ruled(&rules, &clock);
+    assert_eq!(rules.view(clock.now()).len(), 6);
+    figure("endpoint_check_and_end", least_of(|| endpoint(&limiter, &clock)), "ns", None);
+    figure("rules_ask_and_end", least_of(|| ruled(&rules, &clock)), "ns", None);
     figure("governor_one_bucket", bucket, "ns", None);
     figure("clock_read", clock_read, "ns", None);
     figure("lock_and_unlock", locked, "ns", None);
