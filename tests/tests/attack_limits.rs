@@ -43,7 +43,7 @@ async fn attack_40_delayed_packets_released_in_one_burst() {
     for _ in 0..BURST / 500 {
         alice.burst(&vec![Transfer::new(&spammed.a.channel, 1, STAKE, bob); 500]).await.unwrap();
     }
-    let before = [&line.net.a, &line.net.b].map(|chain| chain.faults().requests());
+    let before = [&line.net.a, &line.net.b].map(|chain| chain.faults().calls());
     let since = Instant::now();
     line.relayer.start().await.unwrap();
     let mut slowest = 0;
@@ -64,9 +64,9 @@ async fn attack_40_delayed_packets_released_in_one_burst() {
     other.settled(WAIT).await.unwrap();
     let seconds = since.elapsed().as_secs() + 1;
     for (chain, before) in [&line.net.a, &line.net.b].into_iter().zip(before) {
-        let calls = chain.faults().requests() - before;
-        println!("{}: {calls} requests in {seconds} s", chain.id());
-        assert!(calls <= AT_ONCE + RATE * seconds, "{calls} requests in {seconds} s");
+        let calls = chain.faults().calls() - before;
+        println!("{}: {calls} calls in {seconds} s", chain.id());
+        assert!(calls <= AT_ONCE + RATE * seconds, "{calls} calls in {seconds} s");
     }
     let b = spammed.b.history().await.unwrap();
     assert_eq!(b.effects_of(Action::Receive, &spammed.a.channel).unwrap(), BURST);

@@ -115,6 +115,7 @@ struct Inner {
     history: VecDeque<Injected>,
     counts: BTreeMap<&'static str, u64>,
     requests: u64,
+    calls: u64,
     sockets: u64,
 }
 
@@ -149,6 +150,7 @@ impl Default for Faults {
             history: VecDeque::new(),
             counts: BTreeMap::new(),
             requests: 0,
+            calls: 0,
             sockets: 0,
         };
         Self {
@@ -226,6 +228,12 @@ impl Faults {
         self.inner().requests
     }
 
+    /// Calls in them, each of a batch.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.inner().calls
+    }
+
     /// Event sockets opened so far: a client that gives up on a silent one opens another.
     #[must_use]
     pub fn sockets(&self) -> u64 {
@@ -256,9 +264,10 @@ impl Faults {
     }
 
     /// Counts a request and says what becomes of it.
-    pub(super) fn draw(&self, method: &str) -> Option<Spoil> {
+    pub(super) fn draw(&self, method: &str, calls: usize) -> Option<Spoil> {
         let mut inner = self.inner();
         inner.requests += 1;
+        inner.calls += calls as u64;
         let (spoil, name) = inner.draw()?;
         inner.note(name, method);
         Some(spoil)
@@ -343,7 +352,7 @@ mod tests {
     use super::*;
 
     fn drawn(faults: &Faults, times: usize) -> Vec<Option<Spoil>> {
-        (0..times).map(|_| faults.draw("status")).collect()
+        (0..times).map(|_| faults.draw("status", 1)).collect()
     }
 
     #[test]
@@ -380,6 +389,6 @@ mod tests {
         drawn(&faults, times);
         assert_eq!((faults.history().len(), faults.injected("garbage")), (limits::FAULT_HISTORY, times as u64));
         faults.lift(Fault::Garbage);
-        assert_eq!(faults.draw("status"), None);
+        assert_eq!(faults.draw("status", 1), None);
     }
 }

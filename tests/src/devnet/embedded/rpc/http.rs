@@ -31,7 +31,7 @@ pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) 
             Err(error) => Asked::Unreadable(error.to_string()),
         },
     };
-    let spoil = shared.faults.draw(asked.first_method());
+    let spoil = shared.faults.draw(asked.first_method(), asked.calls());
     match spoil {
         Some(Spoil::Refuse { retry_after_s }) => return refuse(retry_after_s),
         Some(Spoil::Never) => return std::future::pending().await,
@@ -65,6 +65,12 @@ enum Asked {
 }
 
 impl Asked {
+    fn calls(&self) -> usize {
+        match self {
+            Self::Uri(_) | Self::One(_) | Self::Unreadable(_) => 1,
+            Self::Batch(calls) => calls.len(),
+        }
+    }
     fn first_method(&self) -> &str {
         let call = match self {
             Self::Uri(call) | Self::One(call) => Some(call),
