@@ -58,7 +58,7 @@ probes = 3
 [[quota]]
 id = "key"
 base = 1000
-shared = "leased"
+shared = "local"
 
 [[weight]]
 id = "hub-tier"
@@ -104,6 +104,14 @@ fn a_weight_outside_its_range_is_refused() {
             RuleSet::from_toml(&format!("[[weight]]\nid = \"w\"\nchain = \"hub\"\nweight = {weight}\n")).is_ok(),
             "{weight}"
         );
+    }
+}
+
+#[test]
+fn a_quota_that_would_not_be_shared_as_it_says_is_refused() {
+    for shared in ["leased", "strong"] {
+        let why = refused(&format!("[[quota]]\nid = \"key\"\nbase = 1\nshared = \"{shared}\"\n"));
+        assert!(why.contains("rule `key`, field `shared`: must be local"), "{why}");
     }
 }
 

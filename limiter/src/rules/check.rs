@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::de::DeserializeOwned;
 
 use super::error::{RulesError, plain};
-use super::form::{Form, On, Strategy, Trip};
+use super::form::{Form, On, Shared, Strategy, Trip};
 use super::limits::{
     HOT_OVERRIDES, HOT_VALUES, ID_CHARS, INTERVAL_MS, PATTERN_CHARS, PROBES, RULES, STAT_BUCKETS, TEXT_BYTES,
     THRESHOLD, WEIGHT_MILLI,
@@ -285,6 +285,13 @@ fn check(form: &Form) -> Result<(), RulesError> {
         check.within("base", rule.base, 1, THRESHOLD)?;
         check.within("interval_ms", rule.interval_ms, 1, INTERVAL_MS)?;
         rule.burst.map_or(Ok(()), |burst| check.within("burst", burst, 1, THRESHOLD))?;
+        if rule.shared != Shared::Local {
+            // Taken silently, it would admit the quota once in each process.
+            check.fail(
+                "shared",
+                "must be local: a quota is kept in each process, the store shares endpoints' rates".into(),
+            )?;
+        }
     }
     for (place, rule) in form.weight.iter().enumerate() {
         common("weight", place, &rule.id, rule.stage)?;

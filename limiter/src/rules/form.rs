@@ -293,9 +293,9 @@ pub enum Shared {
     /// Here.
     #[default]
     Local,
-    /// In the store, each decision.
+    /// In the store, each decision: refused until quotas are shared.
     Strong,
-    /// In the store, in leased blocks.
+    /// In the store, in leased blocks: refused likewise.
     Leased,
 }
 rule! {
