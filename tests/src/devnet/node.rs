@@ -99,7 +99,10 @@ impl Node {
             .enumerate()
             .map(|(id, (method, params))| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
             .collect();
-        self.post("batch", &Value::Array(calls)).await
+        let answer = self.post("batch", &Value::Array(calls)).await?;
+        // A node answers a batch of one without the brackets.
+        let lone = answer.get("id").is_some_and(|id| *id == json!(0));
+        Ok(if lone { Value::Array(vec![answer]) } else { answer })
     }
 
     async fn post(&self, method: &str, body: &Value) -> Result<Value, DevnetError> {
