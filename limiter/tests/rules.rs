@@ -312,6 +312,10 @@ fn what_a_parser_says_of_a_hostile_text_is_short_and_of_one_line() {
         format!("\"{long}"),
         format!("{{\"flow\": \"{long}\"}}"),
         format!("[[{long}]]"),
+        format!("[[flow]]\nid = \"a\"\nthreshold = 1\nassociated = \"\\u001b[2J{long}\"\n"),
+        format!(
+            "[[hot]]\nid = \"a\"\nparameter = \"chain\"\nthreshold = 1\noverrides = {{ \"\\u001b[2J{long}\" = -1 }}\n"
+        ),
     ] {
         let error = RuleSet::from_text(text.as_bytes()).expect_err("refused").to_string();
         assert!(error.len() < 1_000 && !error.chars().any(char::is_control), "{error}");

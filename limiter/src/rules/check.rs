@@ -187,7 +187,9 @@ struct Check<'a>(&'a str);
 
 impl Check<'_> {
     fn fail(&self, field: &str, why: String) -> Result<(), RulesError> {
-        Err(RulesError::Field { rule: self.0.chars().take(ID_CHARS).collect(), field: field.to_owned(), why })
+        // Both may quote what stands in the set: keys of overrides, names of other rules.
+        let rule = self.0.chars().take(ID_CHARS).collect();
+        Err(RulesError::Field { rule, field: plain(field), why: plain(&why) })
     }
     fn within(&self, field: &str, value: i64, min: u64, max: u64) -> Result<(), RulesError> {
         match u64::try_from(value) {
