@@ -1,13 +1,14 @@
 //! Where rules come from: a watched file, an HTTP endpoint, etcd. Each feeds one [`Rules`].
 //!
 //! A set that is refused, a source that is away: the set in force stays, [`Health`] says so, the source is asked again with a
-//! growing pause. The relayer's own file needs no source: [`RuleSet::from_toml`](super::RuleSet::from_toml).
+//! growing pause. A set that was ahead of this machine's clock is taken once the clock is right. The relayer's own file needs no source: [`RuleSet::from_toml`](super::RuleSet::from_toml).
 //! A [`Feed`]'s `run` never ends by itself; its owner drops it.
 
 mod etcd;
 mod file;
 mod http;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
@@ -90,54 +91,87 @@ pub struct Feed {
 struct Out {
     rules: Rules,
     health: watch::Sender<Health>,
+    /// The last set, if it is ahead of the clock: its source need not send it again.
+    early: Mutex<Option<RuleSet>>,
+    /// Milliseconds since 1970.
+    wall: fn() -> u64,
 }
 
 impl Feed {
     /// For these rules; the receiver tells of each set and each trouble.
     pub fn new(source: Source, rules: Rules) -> (Self, watch::Receiver<Health>) {
         let (health, watched) = watch::channel(Health::default());
-        (Self { source, out: Out { rules, health } }, watched)
+        (Self { source, out: Out { rules, health, early: Mutex::default(), wall: wall_ms } }, watched)
     }
 
     /// Until dropped.
     pub async fn run(self) {
         let Self { source, out } = self;
-        match source {
-            Source::File(file) => file.run(&out).await,
-            Source::Http(http) => http.run(&out).await,
-            Source::Etcd(etcd) => etcd.run(&out).await,
+        let asked = async {
+            match source {
+                Source::File(file) => file.run(&out).await,
+                Source::Http(http) => http.run(&out).await,
+                Source::Etcd(etcd) => etcd.run(&out).await,
+            }
+        };
+        tokio::select! {
+            () = asked => {}
+            () = out.look_again() => {}
         }
     }
 }
 
 impl Out {
-    /// Reads and applies a text; whether it was good.
-    fn take(&self, text: &[u8]) -> bool {
-        let set = RuleSet::from_text(text).and_then(|set| set.believable(wall_ms()).map(|()| set));
-        match set {
-            Ok(set) => {
-                let applied = self.rules.apply(set);
-                self.health.send_modify(|health| {
-                    health.trouble = None;
-                    match applied {
-                        Applied::Changed(changes) => {
-                            health.applied = health.applied.saturating_add(1);
-                            health.changes = changes;
-                        }
-                        Applied::Same => health.unchanged = health.unchanged.saturating_add(1),
-                        Applied::Older => {
-                            health.unchanged = health.unchanged.saturating_add(1);
-                            health.trouble = Some("an older set than the one in force was not taken".into());
-                        }
-                    }
-                });
-                true
-            }
-            Err(error) => {
-                self.trouble(&error.into());
-                false
-            }
+    /// Reads and applies a text.
+    fn take(&self, text: &[u8]) {
+        // Whatever came of it, the source has no other set now.
+        *self.early() = None;
+        match RuleSet::from_text(text) {
+            Ok(set) => self.put(set),
+            Err(error) => self.trouble(&error.into()),
         }
+    }
+
+    fn put(&self, set: RuleSet) {
+        if let Err(error) = set.believable((self.wall)()) {
+            *self.early() = Some(set);
+            return self.trouble(&error.into());
+        }
+        let applied = self.rules.apply(set);
+        self.health.send_modify(|health| {
+            health.trouble = None;
+            match applied {
+                Applied::Changed(changes) => {
+                    health.applied = health.applied.saturating_add(1);
+                    health.changes = changes;
+                }
+                Applied::Same => health.unchanged = health.unchanged.saturating_add(1),
+                Applied::Older => {
+                    health.unchanged = health.unchanged.saturating_add(1);
+                    health.trouble = Some("an older set than the one in force was not taken".into());
+                }
+            }
+        });
+    }
+
+    /// Applies the set that was ahead of the clock, if it no longer is.
+    fn due(&self) {
+        let now = (self.wall)();
+        let due = self.early().take_if(|set| set.believable(now).is_ok());
+        if let Some(set) = due {
+            self.put(set);
+        }
+    }
+
+    async fn look_again(&self) {
+        loop {
+            tokio::time::sleep(RETRY_MAX).await;
+            self.due();
+        }
+    }
+
+    fn early(&self) -> MutexGuard<'_, Option<RuleSet>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn trouble(&self, error: &SourceError) {
@@ -180,3 +214,6 @@ fn why(error: reqwest::Error) -> String {
     }
     root.to_string().chars().take(200).collect()
 }
+
+#[cfg(test)]
+mod tests;
