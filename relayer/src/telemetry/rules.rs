@@ -2,6 +2,8 @@
 //!
 //! Spec: "What it reports" of the limiter specification. Rules are named by the sets' authors: [`RULES`] of them are shown at most.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use limiter::rules::enforce::RuleView;
@@ -15,10 +17,15 @@ use super::metrics::Metrics;
 /// Rules that are shown: those that calls met first.
 const RULES: usize = 256;
 
+/// A rule's id, its kind, and what came of its calls.
+type Series = (Arc<str>, &'static str, &'static str);
+
 #[derive(Debug)]
 pub(super) struct RuleMetrics {
     sets: IntCounterVec,
     calls: IntCounterVec,
+    /// What is there of `calls`.
+    shown: Mutex<HashMap<Series, u64>>,
     threshold: GaugeVec,
     degraded: IntGaugeVec,
     members: IntGaugeVec,
@@ -38,6 +45,7 @@ impl RuleMetrics {
                 "Calls that a rule let through, and those it held back for a while or refused; those of shadow rules went on.",
                 &["rule", "kind", "result"],
             )?,
+            shown: Mutex::default(),
             threshold: m.gauges(
                 "limiter_rule_threshold",
                 "A rule's threshold in force, in its unit: calls a second, calls in flight.",
@@ -75,15 +83,31 @@ impl Metrics {
     /// The rules that calls have met.
     pub fn rules(&self, rules: &[RuleView]) {
         let m = &self.rules;
-        // Rules that are gone are shown no more.
-        m.threshold.reset();
-        m.calls.reset();
+        let mut counted: HashMap<Series, u64> = HashMap::new();
         for view in rules.iter().take(RULES) {
             let result = if view.shadow { "shadow" } else { "blocked" };
-            raise(&m.calls, &[&view.rule, view.kind, "passed"], view.passed);
-            raise(&m.calls, &[&view.rule, view.kind, result], view.blocked);
+            for (result, total) in [("passed", view.passed), (result, view.blocked)] {
+                let count = counted.entry((view.rule.clone(), view.kind, result)).or_default();
+                *count = total.max(*count);
+            }
             m.threshold.with_label_values(&[&*view.rule, view.kind]).set(view.threshold_milli as f64 / 1e3);
         }
+        let mut shown = m.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only series that are gone, or began anew, are removed: one removed and made again would be read as a restart, and all its
+        // calls counted twice.
+        for ((rule, kind, result), before) in &*shown {
+            let now = counted.get(&(rule.clone(), *kind, *result));
+            if now.is_none_or(|now| now < before) {
+                m.calls.remove_label_values(&[&**rule, *kind, *result]).ok();
+            }
+            if now.is_none() && *result == "passed" {
+                m.threshold.remove_label_values(&[&**rule, *kind]).ok();
+            }
+        }
+        for ((rule, kind, result), total) in &counted {
+            raise(&m.calls, &[&**rule, *kind, *result], *total);
+        }
+        *shown = counted;
     }
 }
 
@@ -104,7 +128,10 @@ mod tests {
             blocked,
         };
         metrics.rules(&[view("a", 1), view("b", 0)]);
+        let shown = metrics.rules.calls.with_label_values(&["a", "flow", "blocked"]);
         metrics.rules(&[view("a", 3)]);
+        // The same series all along: one made anew would be 0 to who reads just then.
+        assert_eq!(shown.get(), 3);
         metrics.rule_sets(&Health { applied: 2, refused: 1, ..Health::default() });
         let text = metrics.encode();
         for line in [
@@ -115,5 +142,9 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!text.contains(r#"rule="b""#), "{text}");
+        // A rule that went and came back between two looks counts from its start.
+        metrics.rules(&[view("a", 2)]);
+        let text = metrics.encode();
+        assert!(text.contains(r#"limiter_rule_calls_total{kind="flow",result="blocked",rule="a"} 2"#), "{text}");
     }
 }
