@@ -4,6 +4,7 @@
 mod servers;
 
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -194,15 +195,18 @@ async fn until(health: &mut watch::Receiver<Health>, what: &str, holds: impl FnM
     waited.unwrap_or_else(|_| panic!("not within 30 s: {what}")).expect("the feed runs").clone()
 }
 
+/// As an editor does: a new file in place of the old one.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("written");
+    fs::rename(new, path).expect("renamed");
+}
+
 #[tokio::test]
 async fn a_watched_file_is_followed_and_a_bad_text_changes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("rules.toml");
-    let replace = |text: &str| {
-        let new = dir.path().join("new");
-        fs::write(&new, text).expect("written");
-        fs::rename(new, &path).expect("renamed");
-    };
+    let replace = |text: &str| replace(&path, text);
     let rules = Rules::new(RuleSet::default());
     let source = File::new(&path).every(Duration::from_millis(20));
     let (_task, mut health) = feed(Source::File(source), &rules);
@@ -287,11 +291,7 @@ async fn an_etcd_gateway_that_cancels_each_watch_at_once_is_asked_less_and_less_
 async fn a_version_from_the_far_future_is_refused_and_keeps_no_later_set_out() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("rules.toml");
-    let replace = |text: &str| {
-        let new = dir.path().join("new");
-        fs::write(&new, text).expect("written");
-        fs::rename(new, &path).expect("renamed");
-    };
+    let replace = |text: &str| replace(&path, text);
     let rules = Rules::new(RuleSet::default());
     let source = File::new(&path).every(Duration::from_millis(20));
     replace(&("version = { ms = 99999999999999 }\n".to_owned() + &flow("a", 1)));
