@@ -224,8 +224,6 @@ pub struct SharedLimits {
     pub member: Option<String>,
     /// Whether reads take their calls in blocks that are spent here.
     pub leased: bool,
-    /// Whether `CL.THROTTLE` decides where the server has redis-cell loaded.
-    pub redis_cell: bool,
 }
 
 /// What answers at the addresses.

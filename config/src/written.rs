@@ -84,7 +84,6 @@ table!(
         domain: Text,
         member: Text,
         mode: Text,
-        redis_cell: Flag,
     }
 );
 table!(

@@ -481,6 +481,20 @@ async fn without_a_store_decisions_are_local_from_the_start() {
 }
 
 #[test]
+fn addresses_of_which_only_some_are_tls_are_refused() {
+    let addresses = vec!["rediss://127.0.0.1:1".into(), "redis://127.0.0.1:2".into()];
+    for target in [
+        Target::Cluster(addresses.clone()),
+        Target::Sentinel { addresses: addresses.clone(), service: "budgets".into(), login: None },
+    ] {
+        let error = SharedBudgets::new(Settings::new(target, "test", "a")).map(|_| ()).expect_err("refused");
+        assert!(error.to_string().contains("rediss://"), "{error}");
+    }
+    let target = Target::Standalone("rediss://127.0.0.1:1".into());
+    assert!(SharedBudgets::new(Settings::new(target, "test", "a")).is_ok());
+}
+
+#[test]
 fn a_bad_address_is_refused_without_its_password() {
     let target = Target::Standalone("http://user:secret@127.0.0.1".into());
     let error = SharedBudgets::new(Settings::new(target.clone(), "d", "m")).err().expect("refused").to_string();

@@ -80,8 +80,7 @@ mod redis {
         // For rediss://. Fails when another part of the process chose a provider already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let member = shared.member.clone().unwrap_or_else(|| format!("relayer-{}", uuid::Uuid::now_v7().simple()));
-        let redis_cell = shared.redis_cell;
-        let settings = Settings { redis_cell, ..Settings::new(target, &shared.domain, &member) };
+        let settings = Settings::new(target, &shared.domain, &member);
         let (budgets, worker) = SharedBudgets::new(settings).into_diagnostic().wrap_err("limits.redis")?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { worker.run().await });

@@ -112,9 +112,9 @@ fn limits_are_shared_over_one_redis() {
         service: "m".into(),
         login_env: name.map(|name| Variable::new(name).unwrap()),
     };
-    assert_eq!((shared.kind, shared.leased, shared.redis_cell), (login(None), false, false));
-    let shared = good(&redis(&format!("{sentinel}\nlogin_env = \"REDIS_LOGIN\"\nredis_cell = true"))).shared.unwrap();
-    assert_eq!((shared.kind, shared.redis_cell), (login(Some("REDIS_LOGIN")), true));
+    assert_eq!((shared.kind, shared.leased), (login(None), false));
+    let shared = good(&redis(&format!("{sentinel}\nlogin_env = \"REDIS_LOGIN\""))).shared.unwrap();
+    assert_eq!(shared.kind, login(Some("REDIS_LOGIN")));
     for (table, said) in [
         ("", "`url` is missing"),
         ("url = \"http://127.0.0.1:1\"", "redis://127.0.0.1:6379"),

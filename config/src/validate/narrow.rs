@@ -287,8 +287,7 @@ pub(super) fn redis(check: &mut Check<'_>, written: &Sub<written::Redis>) -> Opt
     };
     let member = check.text(&at("member"), &redis.member, name);
     let leased = check.choice(&at("mode"), &redis.mode, &[("leased", true), ("strong", false)])?;
-    let redis_cell = redis.redis_cell.as_ref().is_some_and(|on| *on.get_ref());
-    Some(SharedLimits { addresses, kind, domain: domain?, member, leased, redis_cell })
+    Some(SharedLimits { addresses, kind, domain: domain?, member, leased })
 }
 
 type Range = std::ops::Range<usize>;

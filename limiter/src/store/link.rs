@@ -11,12 +11,13 @@ use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError};
-use redis::{Script, ServerErrorKind, Value};
+use redis::{Script, ServerErrorKind, TlsMode, Value};
 
 use super::error::StoreError;
 use super::limits::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 
-/// Where the store is. Addresses are `redis://[user:password@]host:port[/db]`; `Debug` shows none.
+/// Where the store is. Addresses are `redis://[user:password@]host:port[/db]`; `Debug` shows none. With `rediss://` all connections are TLS,
+/// also those to servers that Sentinels or a cluster name; the program installs rustls' crypto provider.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Target {
     /// One server.
@@ -53,6 +54,9 @@ impl Target {
         };
         if addresses.is_empty() {
             return Err(StoreError::NoAddress);
+        }
+        if addresses.iter().any(|address| is_tls(address)) && !addresses.iter().all(|address| is_tls(address)) {
+            return Err(StoreError::Address { reason: "some with TLS (rediss://) and some without".to_owned() });
         }
         for address in addresses {
             address.as_str().into_connection_info().map_err(|error| address_error(&error))?;
@@ -104,6 +108,10 @@ impl Target {
     async fn master(&self) -> Result<Client, StoreError> {
         let Self::Sentinel { addresses, service, login } = self else { return Err(StoreError::NoAddress) };
         let mut node = SentinelNodeConnectionInfo::default();
+        // Sentinels that are asked over TLS name servers that are, too: a password must not leave in the clear.
+        if addresses.iter().any(|address| is_tls(address)) {
+            node = node.set_tls_mode(TlsMode::Secure);
+        }
         if let Some((user, password)) = login {
             let mut server = RedisConnectionInfo::default().set_password(password.as_str());
             if !user.is_empty() {
@@ -116,6 +124,10 @@ impl Target {
             .map_err(|error| address_error(&error))?;
         client.async_get_client().await.map_err(away)
     }
+}
+
+fn is_tls(address: &str) -> bool {
+    address.starts_with("rediss:")
 }
 
 /// An open connection. Clones share it.

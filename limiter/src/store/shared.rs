@@ -31,7 +31,8 @@ pub struct Settings {
     pub member: String,
     /// How many members to reckon with before the store has said.
     pub members: u32,
-    /// Use redis-cell's `CL.THROTTLE` where it is loaded, for decisions of one level.
+    /// Use redis-cell's `CL.THROTTLE` where it is loaded, for decisions of one level. It counts apart from leases, decisions of more
+    /// levels and members without it, and knows no outage: only where all that use a budget decide so.
     pub redis_cell: bool,
 }
 
