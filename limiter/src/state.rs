@@ -156,9 +156,7 @@ impl Limiter {
 
     /// The refusal of a caller who waited too long behind others: what held them back, if it still does.
     pub fn behind_others(&self, now: Time, call: &Call) -> Refusal {
-        let state = self.0.lock();
-        let held = state.refusal(now, call).or_else(|| state.shortage(now, call));
-        held.unwrap_or_else(|| state.refuse(now, call.kind, Level::Concurrency, now))
+        self.peek(now, call).unwrap_or_else(|| self.no_place(now))
     }
 
     /// A caller gave up because of this, for metrics: it would have waited too long.
