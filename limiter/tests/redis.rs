@@ -2,16 +2,14 @@
 #![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
 mod servers;
+mod stalling;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use limiter::store::hlc::Stamp;
 use limiter::store::{Budget, By, Charge, Leased, Settings, SharedBudgets, Status, Target, Verdict, Write};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -321,42 +319,12 @@ async fn a_store_that_stops_answering_delays_one_decision_and_no_more() {
     member.stop().await;
 }
 
-/// A way to the server that stalls when it is told to.
-async fn stalling(server: &servers::Server) -> (Target, Arc<AtomicBool>, JoinSet<()>) {
-    let to = server.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let from = format!("redis://{}/", listener.local_addr().expect("an address"));
-    let stalled = Arc::new(AtomicBool::new(false));
-    let (gate, mut tasks) = (stalled.clone(), JoinSet::new());
-    tasks.spawn(async move {
-        let mut pipes = JoinSet::new();
-        while let Ok((near, _)) = listener.accept().await {
-            let far = TcpStream::connect(&to).await.expect("the server");
-            let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-            pipes.spawn(pipe(near_in, far_out, gate.clone()));
-            pipes.spawn(pipe(far_in, near_out, gate.clone()));
-        }
-    });
-    (Target::Standalone(from), stalled, tasks)
-}
-
-async fn pipe(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, stalled: Arc<AtomicBool>) {
-    let mut bytes = vec![0; 4_096];
-    while let Ok(n @ 1..) = from.read(&mut bytes).await {
-        while stalled.load(Relaxed) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        if to.write_all(&bytes[..n]).await.is_err() {
-            return;
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_alone_is_slow_does_not_empty_the_others_buckets_again_and_again() {
     let server = servers::redis(&[]);
     let a = Member::of(standalone(&server), "a").await;
-    let (target, stalled, _pipes) = stalling(&server).await;
+    let (target, stalled, _pipes) = stalling::way_to(&server.url()).await;
+    let target = Target::Standalone(target);
     let b = Member::of(target, "b").await;
     servers::eventually("each sees both", || a.status().members == 2 && b.status().members == 2).await;
     let budget = Budget::strong("calls", 100, SECOND, 50).expect("good");
