@@ -187,13 +187,17 @@ impl Node {
         let since = Instant::now();
         loop {
             // Until the indexer has seen it the answer is an error.
-            let Ok(found) = self.call("tx", json!({ "hash": BASE64.encode(&bytes) })).await else {
-                if since.elapsed() > limits::COMMIT_TIMEOUT {
+            let found = match self.call("tx", json!({ "hash": BASE64.encode(&bytes) })).await {
+                Ok(found) => found,
+                Err(last) if since.elapsed() > limits::COMMIT_TIMEOUT => {
                     let after_ms = limits::COMMIT_TIMEOUT.as_millis();
-                    return Err(DevnetError::Timeout { what: format!("transaction {hash}"), after_ms });
+                    let what = format!("transaction {hash} at {}: {last}; {}", self.url, self.progress().await);
+                    return Err(DevnetError::Timeout { what, after_ms });
                 }
-                tokio::time::sleep(limits::POLL_INTERVAL).await;
-                continue;
+                Err(_) => {
+                    tokio::time::sleep(limits::POLL_INTERVAL).await;
+                    continue;
+                }
             };
             let result = &found["tx_result"];
             let code = result["code"].as_u64().unwrap_or(0);
@@ -209,6 +213,13 @@ impl Node {
                 events: result["events"].as_array().into_iter().flatten().map(event).collect(),
             });
         }
+    }
+
+    /// Height and mempool, for a message.
+    async fn progress(&self) -> String {
+        let height = self.height().await.map_or_else(|e| e.to_string(), |height| height.to_string());
+        let waiting = self.call("num_unconfirmed_txs", json!({})).await;
+        format!("height {height}, waiting {}", waiting.map_or_else(|e| e.to_string(), |txs| txs["n_txs"].to_string()))
     }
 }
 

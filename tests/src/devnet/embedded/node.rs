@@ -284,6 +284,7 @@ async fn make_blocks(state: Arc<State>, mut changes: watch::Receiver<Control>) {
             Ok(Err(error)) => error.to_string(),
             Err(ended) => ended.to_string(),
         };
+        eprintln!("{} ended: {failure}", state.spec.id);
         *lock(&state.failure) = Some(failure);
         return;
     }

@@ -224,13 +224,15 @@ fn validators(node: &Node, params: &Value) -> Result<Value, Failure> {
     }))
 }
 
+/// Bytes: base64 in a posted call, `0x` and hexadecimal digits in an address. Base64 may begin with `0x`, too.
+pub(super) fn bytes(params: &Value, name: &str) -> Result<Vec<u8>, Failure> {
+    let text = params[name].as_str().unwrap_or_default();
+    let digits = text.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
+    digits.or_else(|| BASE64.decode(text).ok()).ok_or_else(|| Failure::invalid(name))
+}
+
 fn tx(node: &Node, params: &Value) -> Result<Value, Failure> {
-    let text = params["hash"].as_str().unwrap_or_default();
-    let bytes = match text.strip_prefix("0x") {
-        Some(digits) => hex::decode(digits).ok(),
-        None => BASE64.decode(text).ok(),
-    };
-    let bytes = bytes.ok_or_else(|| Failure::invalid("hash"))?;
+    let bytes = bytes(params, "hash")?;
     let missing = || Failure::internal(format!("tx ({}) not found", hex::encode_upper(&bytes)));
     let hash: [u8; 32] = bytes.as_slice().try_into().map_err(|_| missing())?;
     let (height, index) = node.tx(&hash).ok_or_else(missing)?;
@@ -239,12 +241,7 @@ fn tx(node: &Node, params: &Value) -> Result<Value, Failure> {
 }
 
 fn broadcast(node: &Node, params: &Value, lost: bool) -> Result<Value, Failure> {
-    let text = params["tx"].as_str().unwrap_or_default();
-    let bytes = match text.strip_prefix("0x") {
-        Some(digits) => hex::decode(digits).ok(),
-        None => BASE64.decode(text).ok(),
-    };
-    let bytes = bytes.ok_or_else(|| Failure::invalid("tx"))?;
+    let bytes = bytes(params, "tx")?;
     let (hash, result) = if lost { node.lose(bytes) } else { node.broadcast(bytes) };
     let result = result.map_err(Failure::internal)?;
     Ok(json!({

@@ -211,3 +211,12 @@ async fn a_halted_chain_answers_and_makes_no_block() {
     chain.resume();
     chain.wait_blocks(1).await.unwrap();
 }
+
+#[test]
+fn a_hash_whose_base64_begins_like_hexadecimal_digits_is_still_base64() {
+    let hash = hex::decode("D31B2163843BFBB38C0D62DB3291EC66210C78180F84F03562C9EF8F832FB2A6").unwrap();
+    let read = |text: &str| super::method::bytes(&json!({ "hash": text }), "hash").ok();
+    assert_eq!(read("0xshY4Q7+7OMDWLbMpHsZiEMeBgPhPA1Ysnvj4MvsqY=").as_ref(), Some(&hash));
+    assert_eq!(read(&format!("0x{}", hex::encode(&hash))), Some(hash));
+    assert_eq!(read("0xnothing of both"), None);
+}
