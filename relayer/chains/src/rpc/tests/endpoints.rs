@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::limits::EJECT_ERRORS;
 use super::*;
 
 async fn named(name: &'static str) -> Node {
@@ -90,6 +91,28 @@ async fn a_broadcast_is_no_probe_where_another_endpoint_is_well() {
     assert_eq!(first.requests(), 5);
     who(&rpc).await; // a read is
     assert_eq!(first.requests(), 6);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_often_is_left_alone_beyond_its_breaker_and_the_last_one_is_not() {
+    let (first, second) = (Node::start(|_, _| status(500)).await, named("second").await);
+    let no_breaker = limiter::Settings {
+        breaker: limiter::BreakerSettings { consecutive_errors: 0, error_percent: 101, ..Default::default() },
+        ..limiter::Settings::default()
+    };
+    let endpoint = |node: &Node| EndpointSettings { limiter: no_breaker, ..EndpointSettings::new(node.url.clone()) };
+    let rpc = client(RpcSettings::new("ibc-0", vec![endpoint(&first), endpoint(&second)]));
+    for _ in 0..EJECT_ERRORS + 4 {
+        assert_eq!(who(&rpc).await.0, "second");
+    }
+    assert_eq!(first.requests(), EJECT_ERRORS as usize);
+    let (reason, left) = rpc.health()[0].quarantine.unwrap();
+    assert_eq!((reason, left <= Duration::from_secs(10)), ("errors in a row", true));
+    let alone = client(RpcSettings { attempts: 1, ..RpcSettings::new("ibc-0", vec![endpoint(&first)]) });
+    for _ in 0..EJECT_ERRORS + 4 {
+        assert!(alone.call("status", json!({})).await.is_err());
+    }
+    assert_eq!(first.requests(), 2 * EJECT_ERRORS as usize + 4);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod pacing;
 mod rules;
 #[cfg(feature = "redis")]
 mod shared;
+mod traces;
 mod wake;
 
 use std::sync::{Arc, Mutex};
