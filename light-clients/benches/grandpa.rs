@@ -107,11 +107,34 @@ fn tries(criterion: &mut Criterion) {
             proof.read(&root, black_box(&wanted)).map(|value| value.map(<[u8]>::len))
         });
     });
-    group.bench_function(format!("hashes_of_{}_nodes", nodes.len()), |bencher| {
+    group.bench_function("hashes", |bencher| {
         bencher.iter(|| nodes.iter().fold(0_u8, |sum, node| sum ^ blake2_256(black_box(node))[0]));
     });
     group.finish();
 }
 
-criterion_group!(benches, justifications, polkadot, tries);
+/// Justifications of 300 authorities, all on one thread or half of them on each of two.
+fn threads(criterion: &mut Criterion) {
+    const EACH: usize = 4;
+    let mut group = criterion.benchmark_group("threads");
+    let all = voters(0, &[1; 300]);
+    let set = set(SET, &all);
+    let needed = usize::try_from(set.threshold()).unwrap();
+    let block = blocks(&Block::first(&[]), 1, 0);
+    let justification = justify(&block.last().unwrap().header, &all[..needed], SET);
+    let verify = |times: usize| (0..times).all(|_| black_box(&justification).verify(&set).is_ok());
+    assert!(verify(1));
+    group.bench_function("one", |bencher| bencher.iter(|| verify(2 * EACH)));
+    group.bench_function("two", |bencher| {
+        bencher.iter(|| {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| verify(EACH));
+                verify(EACH) && other.join().unwrap()
+            })
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, justifications, polkadot, tries, threads);
 criterion_main!(benches);

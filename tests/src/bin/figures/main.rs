@@ -17,10 +17,12 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 
 use failure::Failure;
 use relay::Part;
+use verify::Family;
 
 /// Measures the relayer. One JSON line a figure: {"figure","value","unit","goal","met"}.
 #[derive(Debug, Parser)]
@@ -33,6 +35,9 @@ struct Args {
     /// What to measure.
     #[arg(value_enum)]
     group: Group,
+    /// Of `verify` only this family of chains.
+    #[arg(value_enum)]
+    family: Option<Family>,
     /// Of `relay` only these parts.
     #[arg(long, value_enum, value_name = "PART")]
     part: Vec<Part>,
@@ -52,7 +57,7 @@ struct Args {
 enum Group {
     /// Two real chains: handshake, latency, bursts, a backlog, idle cost.
     Relay,
-    /// Headers and proofs beside their bare signatures and hashes.
+    /// Headers, justifications and proofs beside their bare signatures and hashes.
     Verify,
     /// The limiter: decisions, what is admitted, the shared store, rules.
     Limiter,
@@ -79,6 +84,10 @@ impl Progress {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if args.family.is_some() && args.group != Group::Verify {
+        let text = "a family of chains is measured by `verify` only";
+        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
     match measure(&args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -92,7 +101,7 @@ async fn measure(args: &Args) -> Result<(), Failure> {
     let progress = Progress { shown: !args.json_only };
     let wanted = |group| args.group == group || args.group == Group::All;
     if wanted(Group::Verify) {
-        verify::run(progress).await?;
+        verify::run(progress, args.family).await?;
     }
     if wanted(Group::Limiter) {
         limiter::run(progress).await?;
@@ -117,6 +126,8 @@ mod tests {
             assert!(args(&[group, "--json-only"]).unwrap().json_only);
         }
         assert_eq!(args(&["relay", "--part", "idle", "--part", "burst"]).unwrap().part, [Part::Idle, Part::Burst]);
+        assert_eq!(args(&["verify", "substrate"]).unwrap().family, Some(Family::Substrate));
+        assert!(args(&["verify", "bitcoin"]).is_err());
         assert!(args(&[]).is_err() && args(&["all", "--runs", "0"]).is_err() && args(&["speed"]).is_err());
     }
 }

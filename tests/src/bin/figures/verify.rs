@@ -6,21 +6,85 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use clap::ValueEnum;
 use serde::Deserialize;
 
 use crate::Progress;
 use crate::failure::Failure;
 use crate::figure::{Figure, Goal};
 
-/// A work: criterion's group and function, the bare function of the same group, how many times that it may take.
-const WORKS: [(&str, &str, &str, f64); 7] = [
-    ("header_100", "adjacent_from_bytes", "signatures_67", 1.15),
-    ("header_100", "skipping_from_bytes", "signatures_67", 1.15),
-    ("header_100", "skipping_decoded", "signatures_67", 1.15),
-    ("header_150", "adjacent_from_bytes", "signatures_101", 1.15),
-    ("header_150", "skipping_from_bytes", "signatures_101", 1.15),
-    ("header_150", "skipping_decoded", "signatures_101", 1.15),
-    ("ics23_depth_20", "membership", "hashes", 1.2),
+/// A family of chains whose light client is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Family {
+    /// Headers of CometBFT, ICS-23 proofs.
+    Tendermint,
+    /// Justifications of GRANDPA, storage proofs.
+    Substrate,
+}
+
+impl Family {
+    /// The benchmark of `light-clients`.
+    fn bench(self) -> &'static str {
+        match self {
+            Self::Tendermint => "verify",
+            Self::Substrate => "grandpa",
+        }
+    }
+
+    fn works(self) -> &'static [Work] {
+        match self {
+            Self::Tendermint => &TENDERMINT,
+            Self::Substrate => &SUBSTRATE,
+        }
+    }
+}
+
+/// What is measured beside what it can't do without.
+struct Work {
+    /// Criterion's group.
+    group: &'static str,
+    work: &'static str,
+    /// The bare function of the same group, and the unit of the ratio.
+    bare: (&'static str, &'static str),
+    /// How many times the bare function's time it may take.
+    most: f64,
+    /// And how long, ms.
+    most_ms: Option<f64>,
+}
+
+const SIGNATURES: f64 = 1.15;
+const HASHES: f64 = 1.2;
+
+const fn signed(group: &'static str, work: &'static str, bare: &'static str, most_ms: Option<f64>) -> Work {
+    Work { group, work, bare: (bare, "times its signatures"), most: SIGNATURES, most_ms }
+}
+
+const fn hashed(group: &'static str, work: &'static str) -> Work {
+    Work { group, work, bare: ("hashes", "times its hashes"), most: HASHES, most_ms: None }
+}
+
+/// "Far below 12 ms": what another light client takes for a header.
+const HEADER_MS: Option<f64> = Some(12.0);
+/// What a sequential verifier of other make takes for 300 authorities.
+const JUSTIFICATION_MS: Option<f64> = Some(18.0);
+
+const TENDERMINT: [Work; 7] = [
+    signed("header_100", "adjacent_from_bytes", "signatures_67", HEADER_MS),
+    signed("header_100", "skipping_from_bytes", "signatures_67", HEADER_MS),
+    signed("header_100", "skipping_decoded", "signatures_67", HEADER_MS),
+    signed("header_150", "adjacent_from_bytes", "signatures_101", HEADER_MS),
+    signed("header_150", "skipping_from_bytes", "signatures_101", HEADER_MS),
+    signed("header_150", "skipping_decoded", "signatures_101", HEADER_MS),
+    hashed("ics23_depth_20", "membership"),
+];
+
+const SUBSTRATE: [Work; 6] = [
+    signed("grandpa_300", "justification_from_bytes", "signatures_201", JUSTIFICATION_MS),
+    signed("grandpa_300", "update_of_10_blocks", "signatures_201", JUSTIFICATION_MS),
+    signed("grandpa_1000", "justification_from_bytes", "signatures_667", None),
+    signed("grandpa_1000", "update_of_10_blocks", "signatures_667", None),
+    signed("polkadot_4635975", "justification_from_bytes", "signatures_199", JUSTIFICATION_MS),
+    hashed("trie_100000", "read"),
 ];
 
 /// Criterion's samples: the time of so many iterations, ns.
@@ -30,32 +94,48 @@ struct Samples {
     times: Vec<f64>,
 }
 
-pub(crate) async fn run(progress: Progress) -> Result<(), Failure> {
-    progress.line("criterion: headers and proofs beside their signatures and hashes");
-    let command = "cargo bench --locked --package light-clients --bench verify";
+/// Measures one family's light client, or each.
+pub(crate) async fn run(progress: Progress, family: Option<Family>) -> Result<(), Failure> {
+    for family in family.map_or_else(|| Family::value_variants().to_vec(), |family| vec![family]) {
+        progress.line("criterion: headers and proofs beside their signatures and hashes");
+        bench(progress, family.bench()).await?;
+        let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+        let folder = folder.join("criterion");
+        for work in family.works() {
+            work.print(&folder)?;
+        }
+        if family == Family::Substrate {
+            let (one, two) = (least_us(&folder, "threads", "one")?, least_us(&folder, "threads", "two")?);
+            Figure::new("grandpa_300_two_threads", one / two, "times one thread").goal(Goal::AtLeast(1.8)).print();
+        }
+    }
+    Ok(())
+}
+
+async fn bench(progress: Progress, name: &str) -> Result<(), Failure> {
+    let command = format!("cargo bench --locked --package light-clients --bench {name}");
     let mut words = command.split(' ');
     let mut cargo = tokio::process::Command::new(words.next().unwrap_or_default());
     cargo.args(words).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     if !progress.shown {
         cargo.stderr(Stdio::null());
     }
-    let failed = |status: String| Failure::Command { command: command.to_owned(), status };
+    let failed = |status: String| Failure::Command { command: command.clone(), status };
     let status = cargo.status().await.map_err(|e| failed(e.to_string()))?;
-    if !status.success() {
-        return Err(failed(status.to_string()));
-    }
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let folder = folder.join("criterion");
-    for (group, work, bare, most) in WORKS {
-        let (took, least) = (least_us(&folder, group, work)?, least_us(&folder, group, bare)?);
-        let name = format!("{group}_{work}");
+    if status.success() { Ok(()) } else { Err(failed(status.to_string())) }
+}
+
+impl Work {
+    fn print(&self, folder: &Path) -> Result<(), Failure> {
+        let (bare, unit) = self.bare;
+        let (took, least) = (least_us(folder, self.group, self.work)?, least_us(folder, self.group, bare)?);
+        let name = format!("{}_{}", self.group, self.work);
         let time = Figure::new(&name, took, "us");
-        // "Far below 12 ms": what another light client takes for a header.
-        if group.starts_with("header") { time.goal(Goal::AtMost(12_000.0)) } else { time }.print();
-        let times = if group.starts_with("header") { "times its signatures" } else { "times its hashes" };
-        Figure::new(format!("{name}_ratio"), took / least, times).goal(Goal::AtMost(most)).print();
+        if let Some(most) = self.most_ms { time.goal(Goal::AtMost(most * 1_000.0)) } else { time }.print();
+        let ratio = Figure::new(format!("{name}_ratio"), took / least, unit);
+        ratio.goal(Goal::AtMost(self.most)).print();
+        Ok(())
     }
-    Ok(())
 }
 
 /// The time of one iteration in the least disturbed sample, us.
