@@ -1,8 +1,9 @@
 //! The ports: what the shell needs of a chain, behind `Arc<dyn Chain>`.
 //!
 //! A new chain family is one folder of adapters that implements [`Chain`] plus one verifier in `light-clients`. IBC makes headers,
-//! client states and proofs opaque bytes (`Any`), so nothing here names a family. Heights of state and of proofs differ by one:
-//! the state after block `h` is proven by the header of `h + 1` ([`Proven::proof_height`]).
+//! client states and proofs opaque bytes (`Any`), so nothing here names a family. Which header proves a state differs: a header may hold
+//! the root of the state after its own block, or of the one before ([`Chain::proof_lag`]); and clients may not be brought to each
+//! height ([`Chain::updatable`]). [`Chain::provable`] puts both together.
 
 use std::fmt;
 use std::sync::Arc;
@@ -64,10 +65,19 @@ pub struct Proven {
     pub value: Option<Vec<u8>>,
     /// Encoded commitment proof (ICS-23 `MerkleProof` for Tendermint chains); empty when not asked for.
     pub proof: Vec<u8>,
-    /// Height of the header whose root the proof verifies against: the state's height + 1.
+    /// Height of the header whose root the proof verifies against: the state's height and [`Chain::proof_lag`] more.
     pub proof_height: Height,
     /// The endpoint that answered, for quarantine when the proof is bad. A redacted label.
     pub endpoint: Arc<str>,
+}
+
+/// A state, and the header that proves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Provable {
+    /// The block after which the state stands.
+    pub state: Height,
+    /// The header with its root.
+    pub header: Height,
 }
 
 /// A header of the chain verified by our own light client, as the consensus state a client would store for it.
@@ -209,6 +219,21 @@ pub trait Chain: Send + Sync {
 
     /// Values at paths in the state after block `at` (the newest if `None`), in one or few batched calls, in the paths' order.
     async fn query(&self, paths: &[Path], at: Option<Height>, prove: bool) -> Result<Vec<Proven>, ChainError>;
+    /// How many blocks after a state the header comes that holds its root: 1 where a header holds that of the block before.
+    fn proof_lag(&self) -> u64 {
+        1
+    }
+    /// The lowest height from `height` on to which a client of this chain can be brought; waits until there is one. Each height, unless
+    /// the chain shows its finality for some blocks only.
+    async fn updatable(&self, height: Height) -> Result<Height, ChainError> {
+        Ok(height)
+    }
+    /// The lowest state from the one after block `at` on that a client can be shown, and the header that shows it.
+    async fn provable(&self, at: Height) -> Result<Provable, ChainError> {
+        let lag = self.proof_lag();
+        let header = self.updatable(at.later(lag)).await?;
+        Ok(Provable { state: header.earlier(lag), header })
+    }
     /// The header of `height`, verified by our own light client from its trusted state; waits until the header exists.
     async fn verified(&self, height: Height) -> Result<Verified, ChainError>;
     /// Whether there is a trusted header to verify others from. Before, what a node says of heads and times is its word alone.

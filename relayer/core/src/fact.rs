@@ -125,7 +125,7 @@ pub struct BlockFacts {
 /// The newest finalized block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// Its height; its results (state after it) can be queried, and are provable against the next header.
+    /// Its height; its results (state after it) can be queried.
     pub height: Height,
     /// Its time.
     pub time: Timestamp,

@@ -208,11 +208,19 @@ impl Height {
     }
     /// The next block.
     pub const fn next(self) -> Self {
-        Self { revision: self.revision, number: self.number.saturating_add(1) }
+        self.later(1)
     }
     /// The block before.
     pub const fn prev(self) -> Self {
-        Self { revision: self.revision, number: self.number.saturating_sub(1) }
+        self.earlier(1)
+    }
+    /// So many blocks on.
+    pub const fn later(self, blocks: u64) -> Self {
+        Self { revision: self.revision, number: self.number.saturating_add(blocks) }
+    }
+    /// So many blocks back.
+    pub const fn earlier(self, blocks: u64) -> Self {
+        Self { revision: self.revision, number: self.number.saturating_sub(blocks) }
     }
 }
 

@@ -94,8 +94,9 @@ impl Work<'_> {
         let client = to.view.client.as_ref().zip(to.client_state.as_ref());
         let (client, client_state) = client.ok_or(HandshakeError::Incomplete("client"))?;
         // A client that a rival has brought further only serves proofs at the height it holds, or a newer one.
-        let at = self.seen.at(of).head.height.max(client.info.latest.prev());
-        let height = at.next();
+        let held = client.info.latest.earlier(chain.proof_lag());
+        let provable = chain.provable(self.seen.at(of).head.height.max(held)).await.map_err(HandshakeFailure::Chain)?;
+        let (at, height) = (provable.state, provable.header);
         let header = async {
             if client.info.latest == height {
                 Ok((chain.verified(height).await?, None))

@@ -103,10 +103,11 @@ impl Path {
         names: &[PacketKey],
     ) -> Result<Vec<Checked>, ChainError> {
         let chain = self.chain(side);
+        let provable = chain.provable(at).await?;
         let paths: Vec<_> = items.iter().map(|i| i.path.clone()).collect();
         self.stage_begins(names, unix_ns());
         let query = async {
-            let proven = chain.query(&paths, Some(at), true).await;
+            let proven = chain.query(&paths, Some(provable.state), true).await;
             let peer = proven.as_ref().ok().and_then(|p| p.first()).map(|p| p.endpoint.to_string());
             let for_what = items.first().map(|i| ("relay.for", action_name(i.action).to_owned()));
             let error = proven.as_ref().err().map(ChainError::label);
@@ -114,8 +115,8 @@ impl Path {
             self.stage(names, Stage::Prove, side, unix_ns(), &details);
             proven
         };
-        // The header of the next block is awaited at the same time.
-        let (proven, verified) = tokio::try_join!(query, chain.verified(at.next()))?;
+        // The header may be that of the next block: it is awaited at the same time.
+        let (proven, verified) = tokio::try_join!(query, chain.verified(provable.header))?;
         let client = &self.clients[side.other().index()];
         let Some(client_state) = client.state() else {
             return Err(ChainError::new(chain.id(), relayer_core::error::ChainErrorKind::NotFound, "client state"));
@@ -125,7 +126,7 @@ impl Path {
             client_state,
             consensus: verified.consensus_state,
             prefix: client.prefix(),
-            height: at.next(),
+            height: provable.header,
             side,
         };
         let cost = proven.iter().map(|p| p.proof.len() as u64).sum::<u64>() / 256;

@@ -56,7 +56,7 @@ impl Path {
             let id = job.id;
             let (reply, told) = oneshot::channel();
             let class = self.urgency(side, job.update.is_some(), &job.messages);
-            let updates = match urgent(class, self.updates(side, job.update)).await {
+            let updates = match urgent(class, self.updates(side, job.update, !job.messages.is_empty())).await {
                 Ok(updates) => updates,
                 Err(error) => {
                     tracing::warn!(path = %self.spec.name, chain = %self.chain(side).id(), reason = error.label(), "client update: {error}");
@@ -116,10 +116,12 @@ impl Path {
         }
     }
 
-    /// Update messages that bring the client on `side` to `target`, each verified as the chain itself will.
-    async fn updates(&self, side: Side, target: Option<Height>) -> Result<Vec<Message>, ChainError> {
+    /// Update messages that bring the client on `side` to `target`, each verified as the chain itself will. Proofs bind it to that very
+    /// height; without them the next one that the tracked chain offers will do.
+    async fn updates(&self, side: Side, target: Option<Height>, proofs: bool) -> Result<Vec<Message>, ChainError> {
         let Some(target) = target else { return Ok(Vec::new()) };
         let (cache, tracked) = (&self.clients[side.index()], self.chain(side.other()));
+        let target = if proofs { target } else { tracked.updatable(target).await? };
         let missing = || ChainError::new(self.chain(side).id(), ChainErrorKind::NotFound, "client state");
         let state = cache.state().ok_or_else(missing)?;
         let trusted = cache.trusted_below(target).ok_or_else(missing)?;

@@ -186,7 +186,8 @@ pub struct SourceCheck {
 /// Out of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Fetch proofs of the state after block `at` of `side` and verify them against the verified header of `at + 1`.
+    /// Fetch proofs of the state after block `at` of `side`, or of the next that can be proven, and verify them against the verified header
+    /// that holds its root.
     Prove {
         /// Number to answer with.
         id: u64,

@@ -103,6 +103,20 @@ fn a_path_with_three_channels_is_open_after_at_most_seventeen_blocks() {
 }
 
 #[test]
+fn a_chain_that_shows_its_finality_in_steps_and_proves_states_by_their_own_headers_is_served() {
+    for side in Side::BOTH {
+        virtual_time(async {
+            let (sim, mut file) = (Sim::new(), File::new(2));
+            sim.lock().unwrap().final_every(side, 4);
+            run(&links(&sim), &mut file).await.unwrap();
+            let sim = sim.lock().unwrap();
+            assert_one_of_each(&sim, 2);
+            assert_eq!((sim.submitted(), file.troubles.len()), (8, 0), "{:?}", file.troubles);
+        });
+    }
+}
+
+#[test]
 fn running_again_changes_nothing() {
     virtual_time(async {
         let (sim, mut file) = (Sim::new(), File::new(2));

@@ -57,16 +57,37 @@ struct Ledger {
     submitted: u32,
 }
 
+/// Which header proves a state, and which blocks are shown to be final.
+#[derive(Debug, Clone, Copy)]
+struct Finality {
+    lag: u64,
+    every: u64,
+}
+
+impl Finality {
+    /// The newest block shown to be final, of so many.
+    fn newest(self, blocks: usize) -> usize {
+        blocks - blocks % usize::try_from(self.every).unwrap()
+    }
+}
+
 pub(super) struct Sim {
     pub(super) world: World,
     ledgers: Pair<Ledger>,
+    finality: Pair<Finality>,
     start: Instant,
 }
 
 impl Sim {
     pub(super) fn new() -> Arc<Mutex<Self>> {
         let ledgers = Pair::new(Ledger::default(), Ledger::default());
-        Arc::new(Mutex::new(Self { world: World::new(), ledgers, start: Instant::now() }))
+        let finality = Finality { lag: 1, every: 1 };
+        let finality = Pair::new(finality, finality);
+        Arc::new(Mutex::new(Self { world: World::new(), ledgers, finality, start: Instant::now() }))
+    }
+    /// The headers of this chain hold the root of the state after their own block, and every so many blocks are shown to be final.
+    pub(super) fn final_every(&mut self, side: Side, every: u64) {
+        *self.finality.at_mut(side) = Finality { lag: 0, every };
     }
     pub(super) fn faults(&mut self, side: Side, faults: impl IntoIterator<Item = Fault>) {
         self.ledgers.at_mut(side).faults.extend(faults);
@@ -233,6 +254,9 @@ impl SimChain {
     fn error(&self, kind: ChainErrorKind) -> ChainError {
         ChainError::new(&self.id, kind, "")
     }
+    fn finality(&self) -> Finality {
+        *self.now().finality.at(self.side)
+    }
     async fn until(&self, height: Height) -> Timestamp {
         loop {
             let time = self.now().ledgers.at(self.side).blocks.get(height.number as usize - 1).map(|b| b.at.time);
@@ -257,12 +281,24 @@ impl Chain for SimChain {
     async fn head(&self) -> Result<Head, ChainError> {
         latency().await;
         let sim = self.now();
-        let at = sim.ledgers.at(self.side).blocks.last().unwrap().at;
+        let newest = sim.finality.at(self.side).newest(sim.height(self.side));
+        let at = sim.ledgers.at(self.side).blocks[newest - 1].at;
         Ok(Head { height: at.height, time: at.time })
     }
     async fn next_head(&self, after: Height) -> Result<Head, ChainError> {
-        self.until(after.next()).await;
+        self.until(self.updatable(after.next()).await?).await;
         self.head().await
+    }
+    fn proof_lag(&self) -> u64 {
+        self.finality().lag
+    }
+    async fn updatable(&self, height: Height) -> Result<Height, ChainError> {
+        let every = self.finality().every;
+        let height = Height { number: height.number.next_multiple_of(every), ..height };
+        if every > 1 {
+            self.until(height).await;
+        }
+        Ok(height)
     }
     async fn facts(&self, height: Height) -> Result<BlockFacts, ChainError> {
         latency().await;
@@ -280,6 +316,8 @@ impl Chain for SimChain {
         latency().await;
         let at = at.unwrap();
         let mut sim = self.now();
+        let Finality { lag, every } = *sim.finality.at(self.side);
+        assert!(!prove || (at.number + lag).is_multiple_of(every), "the state after {at} can't be proven");
         let ledger = sim.ledgers.at_mut(self.side);
         let lies = prove && ledger.bad_proofs > 0;
         ledger.bad_proofs -= u32::from(lies);
@@ -305,7 +343,7 @@ impl Chain for SimChain {
             if lies {
                 proof.push(0);
             }
-            Proven { value, proof, proof_height: at.next(), endpoint: Arc::from("node-1") }
+            Proven { value, proof, proof_height: at.later(lag), endpoint: Arc::from("node-1") }
         });
         Ok(proven.collect())
     }
@@ -324,6 +362,7 @@ impl Chain for SimChain {
         target: Height,
     ) -> Result<ClientUpdate, ChainError> {
         assert!(read(client_state) >= trusted.number);
+        assert!(target.number.is_multiple_of(self.finality().every), "{target} is not shown to be final");
         let target_state = self.verified(target).await?;
         let header = UpdateHeader { trusted, height: target, message: number("/header", target.number) };
         Ok(ClientUpdate { headers: vec![header], target: target_state })
