@@ -48,4 +48,4 @@ pub use grandpa::GrandpaClient;
 pub use height::{Height, Timestamp};
 pub use reason::{Parameter, Part, Reason, Remedy};
 pub use tendermint::TendermintClient;
-pub use verifier::{Updated, Verdict, Verifier};
+pub use verifier::{Protocols, Updated, Verdict, Verifier};

@@ -59,6 +59,15 @@ pub struct Updated {
     pub consensus_state: Any,
 }
 
+/// Names of what a [`Verifier`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// Of headers, measured in signatures.
+    pub headers: &'static str,
+    /// Of proofs, measured in bytes.
+    pub proofs: &'static str,
+}
+
 /// A light client of one family of chains. Pure: the same arguments give the same verdict.
 pub trait Verifier: Send + Sync {
     /// Verifies a header against the consensus state trusted at the header's own `trusted_height`.
@@ -88,6 +97,9 @@ pub trait Verifier: Send + Sync {
         misbehaviour: &Any,
         now: Timestamp,
     ) -> Verdict<()>;
+
+    /// What headers and proofs of this family are called by schedulers and metrics: their sizes are measured in units of their own.
+    fn protocols(&self) -> Protocols;
 
     /// How many signatures verifying this header may take: an estimate for schedulers, from the header's size alone.
     fn update_cost(&self, header: &Any) -> u64;

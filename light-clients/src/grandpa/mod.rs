@@ -42,7 +42,7 @@ pub use update::{
 };
 
 use crate::commitment::trie::{self, TrieProof};
-use crate::{MerklePath, Reason, Timestamp, Updated, Verdict, Verifier};
+use crate::{MerklePath, Protocols, Reason, Timestamp, Updated, Verdict, Verifier};
 use blake2::Digest as _;
 use ibc_proto::google::protobuf::Any;
 
@@ -101,6 +101,10 @@ impl Verifier for GrandpaClient {
             verify_misbehaviour(&client, &first, &second, &misbehaviour, now).map(drop)
         };
         verify().map_or_else(Verdict::Invalid, Verdict::Trusted)
+    }
+
+    fn protocols(&self) -> Protocols {
+        Protocols { headers: "grandpa", proofs: "trie" }
     }
 
     fn update_cost(&self, header: &Any) -> u64 {

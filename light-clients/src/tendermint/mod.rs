@@ -34,7 +34,7 @@ pub use header::Header;
 pub use misbehaviour::{Conflict, Misbehaviour, check_against_stored, detect_conflict, verify_misbehaviour};
 pub use update::verify_header;
 
-use crate::{MerklePath, Reason, Timestamp, Updated, Verdict, Verifier, commitment::ics23};
+use crate::{MerklePath, Protocols, Reason, Timestamp, Updated, Verdict, Verifier, commitment::ics23};
 use ibc_proto::google::protobuf::Any;
 
 /// The [`Verifier`] of chains that run CometBFT.
@@ -91,6 +91,10 @@ impl Verifier for TendermintClient {
             }
             Err(reason) => Verdict::Invalid(reason),
         }
+    }
+
+    fn protocols(&self) -> Protocols {
+        Protocols { headers: "tendermint", proofs: "ics23" }
     }
 
     fn update_cost(&self, header: &Any) -> u64 {

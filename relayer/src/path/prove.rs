@@ -132,8 +132,9 @@ impl Path {
         let cost = proven.iter().map(|p| p.proof.len() as u64).sum::<u64>() / 256;
         let work: Vec<(ProveItem, Proven)> = items.iter().cloned().zip(proven).collect();
         let affinity = self.spec.ends[side.other().index()].client.to_string();
+        let protocol = against.verifier.protocols().proofs;
         let check = move || work.into_iter().map(|(item, proven)| against.check(&item, proven)).collect::<Vec<_>>();
-        let checked = self.shared.pool.run("tendermint", cost, &affinity, check).await;
+        let checked = self.shared.pool.run(protocol, cost, &affinity, check).await;
         self.stage(names, Stage::Verify, side, unix_ns(), &SpanDetails::default());
         checked.map_err(|e| {
             ChainError::new(

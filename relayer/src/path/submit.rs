@@ -155,7 +155,7 @@ impl Path {
         let verdict = self
             .shared
             .pool
-            .run("tendermint", cost, &affinity, move || {
+            .run(verifier.protocols().headers, cost, &affinity, move || {
                 verifier.update(&state, &trusted, &header, light_clients::Timestamp::from_nanos(now.0))
             })
             .await

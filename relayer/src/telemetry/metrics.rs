@@ -253,7 +253,7 @@ impl Metrics {
             )?,
             verifier_latency: m.histogram(
                 "relay_verifier_latency_ms",
-                "Time of one verification, ms.",
+                "Time of one verification, ms; headers (tendermint, grandpa) and proofs (ics23, trie) apart.",
                 &["protocol"],
                 &VERIFY_BUCKETS,
             )?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ibc_proto::google::protobuf::Any;
-use light_clients::{MerklePath, Part, Reason, Timestamp as ClientTime, Updated, Verdict, Verifier};
+use light_clients::{MerklePath, Part, Protocols, Reason, Timestamp as ClientTime, Updated, Verdict, Verifier};
 use prost::Message as _;
 use tokio::time::Instant;
 
@@ -463,6 +463,9 @@ impl Verifier for SimVerifier {
     }
     fn misbehaviour(&self, _: &Any, _: &Any, _: &Any, _: &Any, _: ClientTime) -> Verdict<()> {
         unreachable!("no misbehaviour here")
+    }
+    fn protocols(&self) -> Protocols {
+        Protocols { headers: "sim", proofs: "sim" }
     }
     fn update_cost(&self, _: &Any) -> u64 {
         0
