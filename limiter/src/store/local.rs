@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use limiter_core::Time;
-use limiter_core::bucket::{Bucket, Decision, Never, Reservation};
+use limiter_core::bucket::{Bucket, Decision, Reservation};
 
 use super::budget::Budget;
 use super::limits::{LOCAL_KEYS, PROBE_INTERVAL};
@@ -28,7 +28,6 @@ pub(super) struct Shares {
 pub(super) enum Local {
     Now,
     Wait(Duration),
-    Never(Never),
 }
 
 impl Shares {
@@ -56,13 +55,9 @@ impl Shares {
                     refused = Some(Local::Wait(at.since(now)));
                     break;
                 }
-                // A share of less than one token a day: only the store can give one.
-                Decision::Never(Never::NoRate) => {
+                // A share of less than one token a day, or more tokens than the share ever holds: only the store can give them.
+                Decision::Never(_) => {
                     refused = Some(Local::Wait(PROBE_INTERVAL));
-                    break;
-                }
-                Decision::Never(why) => {
-                    refused = Some(Local::Never(why));
                     break;
                 }
             }
@@ -102,6 +97,15 @@ mod tests {
         assert!(matches!(shares.decide(at(1_000), &levels), Local::Wait(t) if t == Duration::from_millis(20)));
         let admitted = (1_000..2_000).filter(|ms| matches!(shares.decide(at(*ms), &levels), Local::Now)).count();
         assert_eq!(admitted, 49); // 50 a second; the fiftieth falls on 2,000 ms
+    }
+
+    #[test]
+    fn what_only_the_whole_budget_holds_waits_for_the_store() {
+        let Ok(budget) = Budget::strong("k", 100, Duration::from_secs(1), 20) else { panic!("refused") };
+        let mut shares = Shares::default();
+        shares.begin(at(0), 2);
+        assert!(matches!(shares.decide(at(1_000), &[(budget.clone(), 11)]), Local::Wait(t) if t == PROBE_INTERVAL));
+        assert!(matches!(shares.decide(at(1_000), &[(budget, 10)]), Local::Now));
     }
 
     #[test]

@@ -235,7 +235,6 @@ impl SharedBudgets {
                 let key = levels.first().map(|(budget, _)| budget.key.clone()).unwrap_or_default();
                 Verdict::Wait(Refusal { key, after: after.max(SHORTEST_WAIT), by: By::Share })
             }
-            Local::Never(why) => Verdict::Never(why),
         }
     }
 }
