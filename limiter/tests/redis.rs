@@ -1,6 +1,7 @@
 //! Budgets shared over a real redis-server.
 #![allow(clippy::expect_used, clippy::panic)] // helpers of tests
 
+mod members;
 mod servers;
 mod stalling;
 
@@ -9,97 +10,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use limiter::store::hlc::Stamp;
-use limiter::store::{Budget, By, Charge, Leased, Settings, SharedBudgets, Status, Target, Verdict, Write};
-use tokio::task::{JoinHandle, JoinSet};
+use limiter::store::{Budget, By, Charge, Leased, Settings, SharedBudgets, Target, Verdict, Write};
+use tokio::task::JoinSet;
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// One process' handle and its worker.
-struct Member {
-    budgets: SharedBudgets,
-    worker: JoinHandle<()>,
-}
-
-impl Member {
-    async fn of(target: Target, name: &str) -> Self {
-        let (budgets, worker) = SharedBudgets::new(Settings::new(target, "test", name)).expect("good settings");
-        let worker = tokio::spawn(worker.run());
-        let member = Self { budgets, worker };
-        member.connected().await;
-        member
-    }
-    async fn connected(&self) {
-        servers::eventually("the store is used", || !self.status().degraded).await;
-    }
-    async fn degraded(&self) {
-        servers::eventually("the store is missed", || self.status().degraded).await;
-    }
-    fn status(&self) -> Status {
-        self.budgets.status()
-    }
-    async fn stop(self) {
-        drop(self.budgets);
-        self.worker.await.expect("the worker ends");
-    }
-}
-
-fn standalone(server: &servers::Server) -> Target {
-    Target::Standalone(server.url())
-}
-
-/// Asks at every instant it is told to, until `end`; returns the instants of admissions.
-async fn saturate(budgets: SharedBudgets, levels: Vec<Budget>, end: Instant) -> Vec<(Instant, By)> {
-    let mut admitted = Vec::new();
-    while Instant::now() < end {
-        let charges: Vec<_> = levels.iter().map(|budget| Charge { budget, n: 1 }).collect();
-        match budgets.acquire(&charges).await {
-            Verdict::Now(pass) => {
-                admitted.push((Instant::now(), pass.by()));
-                pass.sent();
-            }
-            Verdict::Wait(refusal) => tokio::time::sleep(refusal.after.min(Duration::from_millis(20))).await,
-            Verdict::Never(why) => panic!("{why}"),
-        }
-    }
-    admitted
-}
-
-async fn saturate_leased(leased: Leased, end: Instant) -> Vec<(Instant, By)> {
-    let mut admitted = Vec::new();
-    while Instant::now() < end {
-        match leased.acquire(1).await {
-            Verdict::Now(pass) => {
-                admitted.push((Instant::now(), pass.by()));
-                pass.sent();
-                tokio::task::yield_now().await;
-            }
-            Verdict::Wait(refusal) => tokio::time::sleep(refusal.after.min(Duration::from_millis(20))).await,
-            Verdict::Never(why) => panic!("{why}"),
-        }
-    }
-    admitted
-}
-
-/// In every window: at most burst + rate * W. An admission is dated when its task runs again, up to `late` after the decision,
-/// which makes windows look shorter than they were: they are widened by as much.
-fn assert_never_over(mut times: Vec<Instant>, rate: f64, burst: f64, late: Duration) {
-    times.sort();
-    let mut worst = 0.0f64;
-    for (i, start) in times.iter().enumerate() {
-        for (n, end) in times.iter().enumerate().skip(i) {
-            let window = end.duration_since(*start) + late;
-            worst = worst.max((n - i + 1) as f64 - burst - rate * window.as_secs_f64());
-        }
-    }
-    assert!(worst <= 1e-6, "{worst} too many in some window of {} admissions", times.len());
-}
-
-/// Every decision took well under this to be noticed; see [`assert_never_over`].
-const LATE: Duration = Duration::from_millis(50);
-
-fn instants(admitted: &[(Instant, By)]) -> Vec<Instant> {
-    admitted.iter().map(|(at, _)| *at).collect()
-}
+use self::members::{LATE, Member, SECOND, assert_never_over, instants, saturate, saturate_leased, standalone};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strong_mode_of_eight_tasks_in_each_of_two_members_never_over_admits() {

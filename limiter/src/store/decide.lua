@@ -1,10 +1,17 @@
 -- One batch of GCRA decisions, atomic. Times are microseconds, exact below 2^53; an arrival time is whole us plus rem/tokens.
--- KEYS: 1 the epoch, then each distinct bucket.
--- ARGV: for each bucket period_us, tokens, burst; then requests: least (0: all n, else a lease of least..n), levels, and for each level its bucket and n.
--- Reply: for each request 1, granted and for each level tat, rem, taken, born as a refund needs them; or 0, wait_us, level.
+-- KEYS: 1 the epoch, 2 the engine, then each distinct bucket.
+-- ARGV: 1 whether the caller can decide by redis-cell (0|1); for each bucket period_us, tokens, burst; then requests: least (0: all n, else a lease of least..n), levels, and for each level its bucket and n.
+-- Reply: {2}: the members decide by redis-cell, and so can the caller; else for each request 1, granted and for each level tat, rem, taken, born as a refund needs them; or 0, wait_us, level.
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
+local engine = redis.call('GET', KEYS[2])
+if engine == 'cell' and ARGV[1] == '1' then return {2} end
 local epoch = tonumber(redis.call('GET', KEYS[1]) or '')
+if engine ~= 'script' then
+  -- What was counted so far was counted elsewhere.
+  epoch = nil
+  redis.call('SET', KEYS[2], 'script')
+end
 if not epoch or epoch > now then
   epoch = now
   redis.call('SET', KEYS[1], string.format('%.0f', now))
@@ -16,8 +23,8 @@ local function split(units, tokens)
   if r >= tokens then return q + 1, r - tokens end
   return q, r
 end
-local buckets, a = {}, 1
-for i = 2, #KEYS do
+local buckets, a = {}, 2
+for i = 3, #KEYS do
   local period, tokens, burst = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
   a = a + 3
   local bq, br = split(burst * period, tokens)
@@ -32,7 +39,7 @@ for i = 2, #KEYS do
   if tat < now then tat, rem = now, 0 end
   -- Beyond empty only when the burst shrank or the clock was set back: empty.
   if tat > now + bq or (tat == now + bq and rem > br) then tat, rem = now + bq, br end
-  buckets[i - 1] = { p = period, k = tokens, bq = bq, br = br, tat = tat, rem = rem, taken = taken, last = last, born = born }
+  buckets[i - 2] = { p = period, k = tokens, bq = bq, br = br, tat = tat, rem = rem, taken = taken, last = last, born = born }
 end
 local out, argc = {}, #ARGV
 while a <= argc do
@@ -84,7 +91,7 @@ end
 for i, b in ipairs(buckets) do
   if b.dirty then
     local ttl = math.ceil((b.tat - now) / 1000) + 1000
-    redis.call('SET', KEYS[i + 1], struct.pack('>dddddd', b.tat, b.rem, b.k, b.taken, b.last, b.born), 'PX', ttl)
+    redis.call('SET', KEYS[i + 2], struct.pack('>dddddd', b.tat, b.rem, b.k, b.taken, b.last, b.born), 'PX', ttl)
   end
 end
 return out

@@ -26,6 +26,8 @@ pub const TOPOLOGY_REFRESH: Duration = Duration::from_secs(30);
 pub const BATCH: usize = 64;
 /// Batches under way at once: the next is made while one is on the wire.
 pub const BATCHES_IN_FLIGHT: usize = 4;
+/// Scripts asked for one batch: the wrong engine's, the right one's, and once more if the members changed it in between.
+pub const ENGINE_TRIES: usize = 3;
 /// Decisions waiting for a batch: as many as 40 ms hold at 100,000 a second.
 pub const QUEUE: usize = 4_096;
 /// Levels of one decision: global, endpoint, chain, channel, method, and three to spare.

@@ -5,7 +5,8 @@
 //!
 //! How it decides: GCRA in one atomic script ([`Budget`]: tokens per period, burst), all levels of a decision or none, by the
 //! *store's* clock, because members' clocks differ and a fast one would take what is not its. Concurrent decisions share a script
-//! call, so strong mode costs less than a round trip each. A refusal that the store gave is remembered until its time.
+//! call, so strong mode costs less than a round trip each. A refusal that the store gave is remembered until its time. Where the members
+//! agree on it ([`Settings::redis_cell`]), redis-cell counts instead ([`Engine`]).
 //!
 //! When the store is away, slow or wiped: within [`limits::DECISION_TIMEOUT`] the local share (budget / members, starting empty)
 //! decides, [`Status::degraded`] says so, and on return the buckets count as empty. That keeps `burst + rate * W` over both seams
@@ -36,7 +37,7 @@ pub mod limits;
 #[cfg(feature = "redis")]
 mod budget;
 #[cfg(feature = "redis")]
-mod cell;
+mod engine;
 #[cfg(feature = "redis")]
 mod error;
 #[cfg(feature = "redis")]
@@ -56,6 +57,8 @@ mod worker;
 
 #[cfg(feature = "redis")]
 pub use budget::{Budget, Charge};
+#[cfg(feature = "redis")]
+pub use engine::Engine;
 #[cfg(feature = "redis")]
 pub use error::{Remedy, StoreError};
 #[cfg(feature = "redis")]

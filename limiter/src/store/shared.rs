@@ -31,8 +31,7 @@ pub struct Settings {
     pub member: String,
     /// How many members to reckon with before the store has said.
     pub members: u32,
-    /// Use redis-cell's `CL.THROTTLE` where it is loaded, for decisions of one level. It counts apart from leases, decisions of more
-    /// levels and members without it, and knows no outage: only where all that use a budget decide so.
+    /// Choose redis-cell's `CL.THROTTLE` where it is loaded ([`super::Engine`]). A member that may not keeps all others from it.
     pub redis_cell: bool,
 }
 
@@ -140,10 +139,11 @@ impl SharedBudgets {
         Leased::new(self.clone(), levels)
     }
 
-    /// The call never left: its tokens go back, if the store took them. Leased and local ones stay spent: they are few and
-    /// giving them back late could admit too much.
+    /// The call never left: its tokens go back, if the store's script took them. Leased and local ones stay spent: they are few and
+    /// giving them back late could admit too much; redis-cell takes nothing back.
     pub fn refund(&self, pass: Pass) {
-        let receipts: Vec<_> = pass.receipts.into_iter().map(|receipt| (receipt, 0)).collect();
+        let receipts = pass.receipts.into_iter().filter(Receipt::refundable);
+        let receipts: Vec<_> = receipts.map(|receipt| (receipt, 0)).collect();
         if !receipts.is_empty() {
             for (receipt, _) in &receipts {
                 self.shared.forget_refusal(&receipt.budget);

@@ -9,6 +9,7 @@ use limiter_core::Time;
 use tokio::sync::watch;
 
 use super::budget::Budget;
+use super::engine::Engine;
 use super::lease::Level;
 use super::limits::{LOCAL_KEYS, REFUSAL_MEMORY, SHORTEST_WAIT};
 use super::local::{Local, Shares};
@@ -22,6 +23,8 @@ pub struct Status {
     pub reason: Option<String>,
     /// Members that share the budgets, this one included.
     pub members: u32,
+    /// Who counts, as the members last agreed.
+    pub engine: Engine,
     /// Times that the store was lost.
     pub losses: u64,
     /// Calls of the store.
@@ -46,6 +49,10 @@ pub(super) struct Shared {
     /// Admitted by the share since the store was lost.
     local_since: AtomicU64,
     members: AtomicU32,
+    /// The members decide by redis-cell.
+    by_cell: AtomicBool,
+    /// This member could.
+    cell_here: AtomicBool,
     counts: Counts,
     status: watch::Sender<Status>,
     /// Levels that may be leased.
@@ -90,6 +97,8 @@ impl Shared {
             shares: Mutex::new(shares),
             local_since: AtomicU64::new(0),
             members: AtomicU32::new(members),
+            by_cell: AtomicBool::new(false),
+            cell_here: AtomicBool::new(false),
             counts: Counts::default(),
             status: watch::Sender::new(status),
             levels: Mutex::default(),
@@ -105,6 +114,23 @@ impl Shared {
     }
     pub(super) fn members(&self) -> u32 {
         self.members.load(Relaxed).max(1)
+    }
+
+    /// Who counts.
+    pub(super) fn engine(&self) -> Engine {
+        if self.by_cell.load(Relaxed) { Engine::Cell } else { Engine::Script }
+    }
+    pub(super) fn agreed(&self, engine: Engine) {
+        if self.by_cell.swap(engine == Engine::Cell, Relaxed) != (engine == Engine::Cell) {
+            self.status.send_modify(|status| status.engine = engine);
+        }
+    }
+    /// Could this member decide by redis-cell?
+    pub(super) fn cell_here(&self) -> bool {
+        self.cell_here.load(Relaxed)
+    }
+    pub(super) fn cell_is_here(&self, here: bool) {
+        self.cell_here.store(here, Relaxed);
     }
 
     /// The store is lost: the local share decides from now on.

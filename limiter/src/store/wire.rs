@@ -1,8 +1,9 @@
-//! What travels: a batch of decisions as the script's arguments, and its flat list of numbers back.
+//! What travels: a batch of decisions as a script's arguments, and its flat list of numbers back.
 
 use redis::Value;
 
 use super::budget::Budget;
+use super::engine::Engine;
 use super::link::Fault;
 
 /// What a refund needs of one level of a grant.
@@ -10,10 +11,22 @@ use super::link::Fault;
 pub(super) struct Receipt {
     pub(super) budget: Budget,
     pub(super) n: u64,
+    /// None of redis-cell, to which nothing is given back.
+    fence: Option<Fence>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fence {
     tat: i64,
     rem: i64,
     taken: i64,
     born: i64,
+}
+
+impl Receipt {
+    pub(super) fn refundable(&self) -> bool {
+        self.fence.is_some()
+    }
 }
 
 /// One request of a batch.
@@ -29,6 +42,16 @@ pub(super) struct Ask {
 pub(super) enum Answer {
     Granted(Vec<Receipt>),
     Wait { micros: u64, level: usize },
+}
+
+/// What an engine's script says to a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    Answers(Vec<Answer>),
+    /// The members decide by the other engine.
+    Other,
+    /// redis-cell can't be used here, and the members do without it from now on.
+    Failed,
 }
 
 /// Keys and arguments of one script call under construction.
@@ -54,15 +77,17 @@ impl Batch {
         Ok(())
     }
 
-    pub(super) fn keys(&self, domain: &str) -> Vec<String> {
-        let buckets = self.buckets.iter().map(|budget| bucket_key(domain, budget));
-        std::iter::once(epoch_key(domain)).chain(buckets).collect()
+    pub(super) fn keys(&self, domain: &str, engine: Engine) -> Vec<String> {
+        let buckets = self.buckets.iter().map(|budget| bucket_key(domain, engine, budget));
+        [epoch_key(domain), engine_key(domain)].into_iter().chain(buckets).collect()
     }
 
-    pub(super) fn args(&self) -> Vec<Vec<u8>> {
+    /// `cell`: this member could decide by redis-cell.
+    pub(super) fn args(&self, cell: bool) -> Vec<Vec<u8>> {
         let mut args =
             Vec::with_capacity(self.buckets.len().saturating_mul(3).saturating_add(self.asks.len().saturating_mul(12)));
         let mut push = |n: u64| args.push(n.to_string().into_bytes());
+        push(cell.into());
         for budget in &self.buckets {
             push(budget.period_us);
             push(budget.tokens);
@@ -81,8 +106,13 @@ impl Batch {
     }
 
     /// Reads the reply: as many answers as requests, in their order.
-    pub(super) fn answers(&self, reply: &Value) -> Result<Vec<Answer>, Fault> {
+    pub(super) fn answers(&self, engine: Engine, reply: &Value) -> Result<Said, Fault> {
         let Value::Array(items) = reply else { return Err(Fault::garbage("no list to a decision")) };
+        match (items.as_slice(), engine) {
+            ([Value::Int(2)], _) => return Ok(Said::Other),
+            ([Value::Int(3)], Engine::Cell) => return Ok(Said::Failed),
+            _ => {}
+        }
         let mut numbers = items.iter().map(|item| match item {
             Value::Int(n) => Ok(*n),
             _ => Err(Fault::garbage("something that is no number to a decision")),
@@ -103,25 +133,30 @@ impl Batch {
                     let mut receipts = Vec::with_capacity(ask.levels.len());
                     for (budget, asked) in &ask.levels {
                         let n = if ask.least > 0 { granted.min(*asked) } else { *asked };
-                        let (tat, rem, taken, born) = (next()?, next()?, next()?, next()?);
-                        receipts.push(Receipt { budget: budget.clone(), n, tat, rem, taken, born });
+                        let fence = match engine {
+                            Engine::Script => Some(Fence { tat: next()?, rem: next()?, taken: next()?, born: next()? }),
+                            Engine::Cell => None,
+                        };
+                        receipts.push(Receipt { budget: budget.clone(), n, fence });
                     }
                     answers.push(Answer::Granted(receipts));
                 }
                 _ => return Err(Fault::garbage("neither yes nor no to a decision")),
             }
         }
-        Ok(answers)
+        Ok(Said::Answers(answers))
     }
 }
 
-/// Keys and arguments of a refund, `kept` tokens of each receipt being spent.
+/// Keys and arguments of a refund, `kept` tokens of each receipt being spent; of receipts that can be refunded.
 pub(super) fn refund(domain: &str, receipts: &[(Receipt, u64)]) -> (Vec<String>, Vec<Vec<u8>>) {
-    let keys = receipts.iter().map(|(receipt, _)| bucket_key(domain, &receipt.budget)).collect();
+    let mut keys = Vec::with_capacity(receipts.len());
     let mut args = Vec::with_capacity(receipts.len().saturating_mul(7));
     for (receipt, kept) in receipts {
+        let Some(Fence { tat, rem, taken, born }) = receipt.fence else { continue };
+        keys.push(bucket_key(domain, Engine::Script, &receipt.budget));
         args.extend([receipt.budget.period_us, receipt.budget.tokens, *kept].map(|n| n.to_string().into_bytes()));
-        args.extend([receipt.tat, receipt.rem, receipt.taken, receipt.born].map(|n| n.to_string().into_bytes()));
+        args.extend([tat, rem, taken, born].map(|n| n.to_string().into_bytes()));
     }
     (keys, args)
 }
@@ -132,11 +167,18 @@ pub(super) fn epoch_key(domain: &str) -> String {
 pub(super) fn members_key(domain: &str) -> String {
     format!("{{{domain}}}:members")
 }
+pub(super) fn engine_key(domain: &str) -> String {
+    format!("{{{domain}}}:engine")
+}
 pub(super) fn value_key(domain: &str, key: &str) -> String {
     format!("{{{domain}}}:value:{key}")
 }
-fn bucket_key(domain: &str, budget: &Budget) -> String {
-    format!("{{{domain}}}:b:{}", budget.key)
+fn bucket_key(domain: &str, engine: Engine, budget: &Budget) -> String {
+    let of = match engine {
+        Engine::Script => "b",
+        Engine::Cell => "cell",
+    };
+    format!("{{{domain}}}:{of}:{}", budget.key)
 }
 
 #[cfg(test)]
@@ -161,8 +203,9 @@ mod tests {
         let mut batch = Batch::default();
         assert!(batch.add(ask("a", 1)).is_ok() && batch.add(ask("a", 1)).is_ok() && batch.add(ask("b", 1)).is_ok());
         assert!(batch.add(ask("a", 2)).is_err());
-        assert_eq!(batch.keys("d"), ["{d}:epoch", "{d}:b:a", "{d}:b:b"]);
-        assert_eq!(batch.args().len(), 2 * 3 + 3 * 4);
+        assert_eq!(batch.keys("d", Engine::Script), ["{d}:epoch", "{d}:engine", "{d}:b:a", "{d}:b:b"]);
+        assert_eq!(batch.keys("d", Engine::Cell), ["{d}:epoch", "{d}:engine", "{d}:cell:a", "{d}:cell:b"]);
+        assert_eq!(batch.args(false).len(), 1 + 2 * 3 + 3 * 4);
     }
 
     #[test]
@@ -172,9 +215,26 @@ mod tests {
         for bad in
             [Value::Nil, list(&[]), list(&[1]), list(&[1, 2, 3]), list(&[2, 0, 0]), list(&[0, -5, 1]), list(&[0, 5, 2])]
         {
-            assert!(batch.answers(&bad).is_err(), "{bad:?}");
+            assert!(batch.answers(Engine::Script, &bad).is_err(), "{bad:?}");
         }
-        assert_eq!(batch.answers(&list(&[0, 5, 1])).ok(), Some(vec![Answer::Wait { micros: 5, level: 0 }]));
-        assert!(batch.answers(&list(&[1, 0, 7, 0, 2, 1])).is_ok());
+        assert!(batch.answers(Engine::Script, &list(&[3])).is_err());
+        let wait = Said::Answers(vec![Answer::Wait { micros: 5, level: 0 }]);
+        for engine in [Engine::Script, Engine::Cell] {
+            assert_eq!(batch.answers(engine, &list(&[0, 5, 1])).ok(), Some(wait.clone()));
+            assert_eq!(batch.answers(engine, &list(&[2])).ok(), Some(Said::Other));
+        }
+        assert!(batch.answers(Engine::Script, &list(&[1, 0, 7, 0, 2, 1])).is_ok());
+    }
+
+    #[test]
+    fn what_redis_cell_granted_is_not_given_back() {
+        let mut batch = Batch::default();
+        assert!(batch.add(ask("a", 1)).is_ok());
+        assert_eq!(batch.answers(Engine::Cell, &list(&[3])).ok(), Some(Said::Failed));
+        let Ok(Said::Answers(answers)) = batch.answers(Engine::Cell, &list(&[1, 0])) else { panic!("no answers") };
+        let [Answer::Granted(receipts)] = answers.as_slice() else { panic!("{answers:?}") };
+        assert!(receipts.iter().all(|receipt| !receipt.refundable()));
+        let (keys, args) = refund("d", &receipts.iter().map(|receipt| (receipt.clone(), 0)).collect::<Vec<_>>());
+        assert!(keys.is_empty() && args.is_empty());
     }
 }

@@ -13,18 +13,18 @@ use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::cell::{self, Throttle};
+use super::engine::{self, Engine};
 use super::error::StoreError;
 use super::hlc::Stamp;
 use super::lease::{Level, later};
 use super::limits::{
-    BATCH, BATCHES_IN_FLIGHT, DECISION_TIMEOUT, HEARTBEAT, LEASE_SWEEP, MEMBER_LIFETIME, PROBE_INTERVAL,
+    BATCH, BATCHES_IN_FLIGHT, DECISION_TIMEOUT, ENGINE_TRIES, HEARTBEAT, LEASE_SWEEP, MEMBER_LIFETIME, PROBE_INTERVAL,
     RESPONSE_TIMEOUT, RETURN_HOLD_MAX, STEADY, TOPOLOGY_REFRESH,
 };
 use super::link::{Fault, Link, Lua, Target};
 use super::shared::Write;
 use super::status::Shared;
-use super::wire::{Answer, Ask, Batch, Receipt, epoch_key, members_key, refund, value_key};
+use super::wire::{Answer, Ask, Batch, Receipt, Said, engine_key, epoch_key, members_key, refund, value_key};
 
 /// What handles ask for.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ enum Waiting {
 /// What a finished piece of work means for the rest.
 enum Done {
     Nothing,
-    /// A link, or none.
+    /// A link, and whether redis-cell is there and may be used; or none.
     Opened(Result<(Link, bool), StoreError>),
     /// Leases were credited to these levels.
     Credited(Vec<Arc<Level>>),
@@ -53,7 +53,7 @@ enum Done {
     /// The same of anything but a batch.
     Failed(u64, StoreError),
     /// The store knows of us; so many members.
-    Present(u32, Return),
+    Present(u32, Engine, Return),
     /// It does not, yet.
     Absent(u64, Option<StoreError>),
     /// A link that should replace the one of this age.
@@ -75,6 +75,7 @@ type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 struct Scripts {
     decide: Lua,
+    cell: Lua,
     refund: Lua,
     rejoin: Lua,
     versioned: Lua,
@@ -88,7 +89,6 @@ pub struct Worker {
     target: Arc<Target>,
     member: Arc<str>,
     want_cell: bool,
-    cell: bool,
     scripts: Arc<Scripts>,
     link: Option<Link>,
     age: u64,
@@ -116,6 +116,7 @@ impl Worker {
     ) -> Self {
         let scripts = Scripts {
             decide: Lua::new(include_str!("decide.lua")),
+            cell: Lua::new(include_str!("cell.lua")),
             refund: Lua::new(include_str!("refund.lua")),
             rejoin: Lua::new(include_str!("rejoin.lua")),
             versioned: Lua::new(include_str!("versioned.lua")),
@@ -126,7 +127,6 @@ impl Worker {
             target: Arc::new(target),
             member,
             want_cell,
-            cell: false,
             scripts: Arc::new(scripts),
             link: None,
             age: 0,
@@ -205,7 +205,7 @@ impl Worker {
         self.busy.push(Box::pin(async move {
             let opened = async {
                 let mut link = target.open().await?;
-                let cell = want_cell && link.send(&cell::probe()).await.is_ok_and(|reply| cell::loaded(&reply));
+                let cell = want_cell && link.send(&engine::probe()).await.is_ok_and(|reply| engine::loaded(&reply));
                 Ok((link, cell))
             };
             Done::Opened(opened.await)
@@ -218,7 +218,7 @@ impl Worker {
         self.probing = true;
         let (shared, scripts, member, age) = (self.shared.clone(), self.scripts.clone(), self.member.clone(), self.age);
         self.busy.push(Box::pin(async move {
-            let keys = [epoch_key(&shared.domain), members_key(&shared.domain)];
+            let keys = [epoch_key(&shared.domain), members_key(&shared.domain), engine_key(&shared.domain)];
             let patience = if returning { DECISION_TIMEOUT } else { RESPONSE_TIMEOUT };
             if returning {
                 // Frozen only while it is likely to answer.
@@ -230,18 +230,21 @@ impl Worker {
                 }
             }
             let moves = returning && shared.freeze();
-            let args = [member.to_string(), MEMBER_LIFETIME.as_millis().to_string(), u8::from(moves).to_string()];
-            let args = args.map(String::into_bytes);
+            let would = if shared.cell_here() { Engine::Cell } else { Engine::Script };
+            let (lifetime, moved) = (MEMBER_LIFETIME.as_millis().to_string(), u8::from(moves).to_string());
+            let args = [member.to_string(), lifetime, moved, would.label().to_owned()].map(String::into_bytes);
             match timeout(patience, link.run(&scripts.rejoin, &keys, &args)).await {
-                Ok(Ok(Value::Int(members))) => {
+                Ok(Ok(reply)) => {
                     let how = match (returning, moves) {
                         (false, _) => Return::No,
                         (true, false) => Return::Free,
                         (true, true) => Return::Paid,
                     };
-                    Done::Present(u32::try_from(members).unwrap_or(1), how)
+                    match presence(&reply) {
+                        Some((members, engine)) => Done::Present(members, engine, how),
+                        None => Done::Absent(0, Some(StoreError::Garbage { what: "no number of members" })),
+                    }
                 }
-                Ok(Ok(_)) => Done::Absent(0, Some(StoreError::Garbage { what: "no number of members" })),
                 Ok(Err(fault)) => Done::Absent(if fault.lost { age } else { 0 }, Some(fault.error)),
                 Err(_) => Done::Absent(0, None),
             }
@@ -273,8 +276,9 @@ impl Worker {
         }
     }
 
-    fn refund(&mut self, receipts: Vec<(Receipt, u64)>) {
-        let Some(mut link) = self.link.clone() else { return };
+    fn refund(&mut self, mut receipts: Vec<(Receipt, u64)>) {
+        receipts.retain(|(receipt, _)| receipt.refundable());
+        let Some(mut link) = self.link.clone().filter(|_| !receipts.is_empty()) else { return };
         let (shared, scripts, age) = (self.shared.clone(), self.scripts.clone(), self.age);
         self.busy.push(Box::pin(async move {
             for part in receipts.chunks(BATCH) {
@@ -303,19 +307,10 @@ impl Worker {
             match current {
                 Job::Refund(receipts) => self.refund(receipts),
                 Job::Write { key, stamp, value, reply } => self.write(key, stamp, value, reply),
-                Job::Take { ask, reply } => {
-                    if self.cell && waiting.is_empty() && ask.levels.len() == 1 {
-                        if let Some(reply) = self.throttle(&ask, reply) {
-                            waiting.push(Waiting::Task(reply));
-                            batch.add(ask).ok();
-                        }
-                        break; // one command each: redis-cell knows no batches
-                    }
-                    match batch.add(ask) {
-                        Ok(()) => waiting.push(Waiting::Task(reply)),
-                        Err(ask) => self.next = Some(Job::Take { ask, reply }),
-                    }
-                }
+                Job::Take { ask, reply } => match batch.add(ask) {
+                    Ok(()) => waiting.push(Waiting::Task(reply)),
+                    Err(ask) => self.next = Some(Job::Take { ask, reply }),
+                },
                 Job::Lease { level, least, n, asked } => {
                     match batch.add(Ask { least, levels: vec![(level.budget.clone(), n)] }) {
                         Ok(()) => waiting.push(Waiting::Lease(level, asked)),
@@ -337,11 +332,8 @@ impl Worker {
         let (shared, scripts, age) = (self.shared.clone(), self.scripts.clone(), self.age);
         self.busy.push(Box::pin(async move {
             let started = Instant::now();
-            let (keys, args) = (batch.keys(&shared.domain), batch.args());
-            let reply = match timeout(RESPONSE_TIMEOUT, link.run(&scripts.decide, &keys, &args)).await {
-                Ok(reply) => reply.and_then(|reply| batch.answers(&reply)),
-                Err(_) => Err(Fault::late()),
-            };
+            let decided = timeout(RESPONSE_TIMEOUT, decided(&mut link, &scripts, &shared, &batch)).await;
+            let reply = decided.unwrap_or_else(|_| Err(Fault::late()));
             match reply {
                 Ok(answers) => {
                     shared.called(started.elapsed());
@@ -356,35 +348,6 @@ impl Worker {
                 }
             }
         }));
-    }
-
-    /// Hands a decision of one level to redis-cell; gives the caller back when its numbers don't fit.
-    fn throttle(&mut self, ask: &Ask, reply: oneshot::Sender<Answer>) -> Option<oneshot::Sender<Answer>> {
-        let command = ask.levels.first().and_then(|(budget, n)| cell::command(&self.shared.domain, budget, *n));
-        let (Some(mut link), Some(command)) = (self.link.clone(), command) else { return Some(reply) };
-        self.batches = self.batches.saturating_add(1);
-        let (shared, age) = (self.shared.clone(), self.age);
-        self.busy.push(Box::pin(async move {
-            let started = Instant::now();
-            let said = match timeout(RESPONSE_TIMEOUT, link.send(&command)).await {
-                Ok(Ok(value)) => cell::parse(&value).map_err(|error| (0, error)),
-                Ok(Err(fault)) => Err((if fault.lost { age } else { 0 }, fault.error)),
-                Err(_) => Err((age, Fault::late().error)),
-            };
-            match said {
-                Ok(throttle) => {
-                    shared.called(started.elapsed());
-                    let answer = match throttle {
-                        Throttle::Now => Answer::Granted(Vec::new()),
-                        Throttle::Wait(wait) => Answer::Wait { micros: super::budget::micros(wait), level: 0 },
-                    };
-                    reply.send(answer).ok();
-                    Done::Credited(Vec::new())
-                }
-                Err((age, error)) => Done::Lost(age, error),
-            }
-        }));
-        None
     }
 
     fn write(
@@ -426,7 +389,7 @@ impl Worker {
                 self.opening = false;
                 self.link = Some(link);
                 self.age = self.age.saturating_add(1);
-                self.cell = cell;
+                self.shared.cell_is_here(cell);
                 if self.shared.degraded() {
                     self.come_back();
                 }
@@ -452,12 +415,14 @@ impl Worker {
             }
             Done::Failed(age, error) => self.lost(age, &error),
             // A heartbeat's late answer does not end an outage: only a return pays for it.
-            Done::Present(members, Return::No) => {
+            Done::Present(members, engine, Return::No) => {
                 self.probing = false;
+                self.shared.agreed(engine);
                 self.shared.seen(members);
             }
-            Done::Present(members, how) => {
+            Done::Present(members, engine, how) => {
                 self.probing = false;
+                self.shared.agreed(engine);
                 self.shared.back(members);
                 self.returned(how);
             }
@@ -493,6 +458,35 @@ impl Worker {
         let rest = async { while self.busy.next().await.is_some() {} };
         timeout(Duration::from_millis(200), rest).await.ok();
     }
+}
+
+/// A batch's answers, by the engine that the store names.
+async fn decided(link: &mut Link, scripts: &Scripts, shared: &Shared, batch: &Batch) -> Result<Vec<Answer>, Fault> {
+    // Others may agree on the other engine between two calls, but not each time.
+    for _ in 0..ENGINE_TRIES {
+        let engine = shared.engine();
+        let script = match engine {
+            Engine::Script => &scripts.decide,
+            Engine::Cell => &scripts.cell,
+        };
+        let (keys, args) = (batch.keys(&shared.domain, engine), batch.args(shared.cell_here()));
+        match batch.answers(engine, &link.run(script, &keys, &args).await?)? {
+            Said::Answers(answers) => return Ok(answers),
+            Said::Other => shared.agreed(engine.other()),
+            Said::Failed => {
+                shared.cell_is_here(false);
+                shared.agreed(Engine::Script);
+            }
+        }
+    }
+    Err(Fault::garbage("now one engine, now the other"))
+}
+
+/// How many members there are, and who counts for them.
+fn presence(reply: &Value) -> Option<(u32, Engine)> {
+    let Value::Array(items) = reply else { return None };
+    let [Value::Int(members), Value::Int(cell @ (0 | 1))] = items.as_slice() else { return None };
+    Some((u32::try_from(*members).unwrap_or(1), if *cell == 1 { Engine::Cell } else { Engine::Script }))
 }
 
 async fn next_job(next: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {

@@ -45,6 +45,13 @@ impl Server {
         until("the server is back", || answers(self.port));
     }
 
+    /// Again, with other arguments after the first `keep`.
+    pub(crate) fn restart_with(&mut self, keep: usize, more: &[&str]) {
+        self.args.truncate(keep);
+        self.args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        self.restart();
+    }
+
     /// A signal by its name: STOP makes a server that accepts and never answers.
     pub(crate) fn signal(&self, name: &str) {
         let status =
@@ -130,6 +137,16 @@ pub(crate) fn redis(more: &[&str]) -> Server {
     let server = Server::start("redis-server", "redis-server", port, dir, redis_args(port, more));
     until("redis-server answers", || server.cli(&["ping"]).starts_with("PONG"));
     server
+}
+
+/// How many arguments [`redis`] gives besides those of its caller.
+pub(crate) const REDIS_ARGS: usize = 10;
+
+/// The module redis-cell, as the crate registry has it, built once into the tests' cache.
+pub(crate) fn redis_cell() -> String {
+    let built = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis-cell/build")).output().expect("bash");
+    assert!(built.status.success(), "redis-cell can't be built: {}", String::from_utf8_lossy(&built.stderr));
+    String::from_utf8(built.stdout).expect("a path").trim().to_owned()
 }
 
 /// Three masters that share the slots.
