@@ -224,6 +224,8 @@ pub struct SharedLimits {
     pub member: Option<String>,
     /// Whether reads take their calls in blocks that are spent here.
     pub leased: bool,
+    /// Whether redis-cell counts where it is loaded and no member is against it.
+    pub redis_cell: bool,
 }
 
 /// What answers at the addresses.

@@ -84,6 +84,7 @@ table!(
         domain: Text,
         member: Text,
         mode: Text,
+        redis_cell: Text,
     }
 );
 table!(

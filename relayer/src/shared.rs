@@ -80,7 +80,7 @@ mod redis {
         // For rediss://. Fails when another part of the process chose a provider already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let member = shared.member.clone().unwrap_or_else(|| format!("relayer-{}", uuid::Uuid::now_v7().simple()));
-        let settings = Settings::new(target, &shared.domain, &member);
+        let settings = Settings { redis_cell: shared.redis_cell, ..Settings::new(target, &shared.domain, &member) };
         let (budgets, worker) = SharedBudgets::new(settings).into_diagnostic().wrap_err("limits.redis")?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { worker.run().await });
@@ -98,17 +98,22 @@ mod redis {
     async fn log(budgets: SharedBudgets) {
         let mut told = budgets.watch();
         // Not connected yet is no loss.
-        let mut degraded = None;
+        let mut known = None;
         while told.changed().await.is_ok() {
             let status = told.borrow_and_update().clone();
-            if degraded.replace(status.degraded) == Some(status.degraded) {
+            let new = (status.degraded, status.engine);
+            if known.replace(new) == Some(new) {
                 continue;
             }
             if status.degraded {
                 let why = status.reason.unwrap_or_default();
                 tracing::warn!(members = status.members, "Redis is away, the local share limits calls: {why}");
             } else {
-                tracing::info!(members = status.members, "limits are shared over Redis");
+                tracing::info!(
+                    members = status.members,
+                    counts = status.engine.label(),
+                    "limits are shared over Redis"
+                );
             }
         }
     }

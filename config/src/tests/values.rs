@@ -105,7 +105,9 @@ fn limits_are_shared_over_one_redis() {
     let redis = |table: &str| format!("[limits.redis]\n{table}\n{MINIMAL}");
     let shared = good(&redis("url = \"redis://127.0.0.1:6379\"")).shared.unwrap();
     assert_eq!((shared.addresses.len(), shared.kind, shared.domain.as_str()), (1, RedisKind::Standalone, "relayers"));
-    assert!(shared.leased && shared.member.is_none());
+    assert!(shared.leased && shared.redis_cell && shared.member.is_none());
+    let never = "url = \"redis://127.0.0.1:6379\"\nredis_cell = \"never\"";
+    assert!(!good(&redis(never)).shared.unwrap().redis_cell);
     let sentinel = "url = [\"redis://127.0.0.1:1\", \"redis://127.0.0.1:2\"]\nkind = \"sentinel\"\nservice = \"m\"\nmode = \"strong\"";
     let shared = good(&redis(sentinel)).shared.unwrap();
     let login = |name: Option<&str>| RedisKind::Sentinel {
@@ -124,6 +126,7 @@ fn limits_are_shared_over_one_redis() {
         ("url = \"redis://127.0.0.1:1\"\nlogin_env = \"LOGIN\"", "`login_env` means nothing here"),
         ("url = \"redis://127.0.0.1:1\"\nkind = \"sentinel\"", "`service` is missing"),
         ("url = \"redis://127.0.0.1:1\"\nmode = \"loose\"", "must be \"leased\" or \"strong\""),
+        ("url = \"redis://127.0.0.1:1\"\nredis_cell = \"always\"", "must be \"auto\" or \"never\""),
         ("url = \"redis://127.0.0.1:1\"\ndomain = \"a}b\"", "letters, digits"),
     ] {
         let told = told(&redis(table));

@@ -287,7 +287,8 @@ pub(super) fn redis(check: &mut Check<'_>, written: &Sub<written::Redis>) -> Opt
     };
     let member = check.text(&at("member"), &redis.member, name);
     let leased = check.choice(&at("mode"), &redis.mode, &[("leased", true), ("strong", false)])?;
-    Some(SharedLimits { addresses, kind, domain: domain?, member, leased })
+    let redis_cell = check.choice(&at("redis_cell"), &redis.redis_cell, &[("auto", true), ("never", false)])?;
+    Some(SharedLimits { addresses, kind, domain: domain?, member, leased, redis_cell })
 }
 
 type Range = std::ops::Range<usize>;
