@@ -3,4 +3,8 @@
 //! [`cosmos`] implements `relayer_core::chain::Chain` for CometBFT chains that run ibc-go; [`rpc`] is how it reaches nodes.
 
 pub mod cosmos;
+mod cpu;
+pub mod ibc;
 pub mod rpc;
+
+pub use cpu::{Cpu, Job};

@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
         }
         Some(Fact::Unusable { reason, .. }) => assert!(!reason.is_empty()),
         Some(Fact::ClientUpdated { heights, header, .. }) => {
-            assert!(heights.len() <= relayer_chains::cosmos::limits::CONSENSUS_HEIGHTS && header.is_none());
+            assert!(heights.len() <= relayer_chains::ibc::limits::CONSENSUS_HEIGHTS && header.is_none());
         }
         _ => {}
     }

@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
+use relayer_core::id::{ChannelId, ClientId, Height, PortId, Sequence, Timestamp};
+use relayer_core::packet::PortChannel;
+
 use super::*;
+use crate::ibc::event::{KEYS, is_ours};
 
 const CAPS: Caps = Caps { data: 64, ack: 16 };
 

@@ -1,7 +1,7 @@
 //! Our own light client of a chain: every header that anything is based on comes from here.
 //!
 //! It starts from one trusted block (configured, stored, a client's consensus state, or first use) and goes forward by skipping
-//! verification ([`super::verify`]) and backward by hashes. Verification runs on the CPU threads given ([`super::config::Cpu`]); no
+//! verification ([`super::verify`]) and backward by hashes. Verification runs on the CPU threads given ([`crate::Cpu`]); no
 //! I/O there. One flight a height, shared by all who wait for it. Spec: ICS-07, CometBFT's light client. Bounds:
 //! [`super::limits`]. A header that does not verify puts its endpoint into quarantine.
 //!
@@ -25,13 +25,14 @@ use tendermint_light_client::verifier::types::LightBlock;
 use tokio::sync::OnceCell;
 
 use super::blocks::Blocks;
-use super::config::{Cpu, Trust};
+use super::config::Trust;
 use super::header::{Fetched, Sets, consensus_state, fetch, from_bytes, to_bytes};
 use super::heads::Heads;
 use super::limits::{BACKWARD_HEADERS, BISECTION_STEPS, BLOCKCHAIN_PAGE, LATE_BLOCKS, QUARANTINE_CATCHING_UP};
 use super::node::{Node, Said, chain_error};
 use super::verify::{self, Rules, Step};
 use super::wire::BlockchainAnswer;
+use crate::Cpu;
 use crate::rpc::{Call, EndpointId};
 
 type Flight = BoxFuture<'static, Result<Arc<LightBlock>, ChainError>>;

@@ -20,7 +20,8 @@ use tendermint::{Hash, PublicKey, Signature, Time};
 use tendermint_light_client::verifier::types::LightBlock;
 
 use super::header::{consensus_state, ics07_header, peer};
-use super::{CosmosChain, CosmosConfig, Cpu, Trust};
+use super::{CosmosChain, CosmosConfig, Trust};
+use crate::Cpu;
 use crate::rpc::{EndpointSettings, RpcSettings};
 
 const CHAIN: &str = "made-1";

@@ -10,10 +10,6 @@ pub const TXS_PER_BLOCK: usize = 50_000;
 pub const EVENTS: usize = 10_000;
 /// Attributes of one event that are looked at: IBC events have at most 14.
 pub const ATTRIBUTES: usize = 64;
-/// Longest number or identifier in an event, bytes: ICS-24 ports have 128, times in ns 20 digits.
-pub const SHORT_TEXT_BYTES: usize = 256;
-/// Heights named by one `update_client` event: Tendermint clients name one.
-pub const CONSENSUS_HEIGHTS: usize = 64;
 /// Sequences in one unreceived or acknowledgement query: 20 kB of request, about 1 ms of the node's time.
 pub const SEQUENCES_PER_QUERY: usize = 1_000;
 /// Entries in one page of a state query: 5,000 commitments are about 500 kB.

@@ -48,9 +48,10 @@ use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::{BlockFacts, Head, TxReport};
 use relayer_core::id::{AccountSequence, ChainId, ClientId, Height, Sequence, Timestamp, TxHash};
 
-pub use config::{CosmosConfig, Cpu, Job, Trust};
+pub use config::{CosmosConfig, Trust};
 pub use query::NodeStatus;
 
+use crate::Cpu;
 use crate::rpc::{RpcClient, SetupError};
 use event::Caps;
 use heads::Heads;

@@ -9,7 +9,7 @@
 
 mod account;
 mod broadcast;
-mod encode;
+
 pub(crate) mod failure;
 mod fee;
 #[cfg(fuzzing)]
@@ -22,7 +22,7 @@ mod sign;
 mod tests;
 mod wallet;
 
-pub use encode::{Transfer, transfer};
+pub use crate::ibc::message::{Transfer, transfer};
 pub use failure::NO_ACCOUNT;
 pub use fee::{Price, PriceSource};
 pub use key::{Key, KeyError};

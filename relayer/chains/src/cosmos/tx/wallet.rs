@@ -22,9 +22,10 @@ use super::fee::{self, PriceSource};
 use super::gas::{GasModel, Shape, scaled};
 use super::key::{Key, KeyError};
 use super::limits::{HEAD_AGE, MEMO_BYTES, RECENT_SHAPES, SIMULATIONS_AHEAD};
-use super::{account, broadcast, encode, failure, sign};
+use super::{account, broadcast, failure, sign};
 use crate::cosmos::node::{AbciQuery, Node, base64, chain_error};
 use crate::cosmos::wire::{AbciQueryAnswer, Status};
+use crate::ibc::message;
 use crate::rpc::limits::REQUEST_BYTES;
 use crate::rpc::{Answer, RpcClient};
 
@@ -309,7 +310,7 @@ impl Wallet {
     }
 
     fn encode(&self, draft: &Draft) -> (Vec<Any>, Shape) {
-        let encoded: Vec<Any> = draft.messages.iter().map(|m| encode::message(m, &self.address)).collect();
+        let encoded: Vec<Any> = draft.messages.iter().map(|m| message::message(m, &self.address)).collect();
         let shape = Shape::of(&draft.messages, &encoded);
         (encoded, shape)
     }

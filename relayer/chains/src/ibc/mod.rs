@@ -1,0 +1,5 @@
+//! What the families of chains share of IBC: events and messages as ibc-go and ibc-rs have them.
+
+pub(crate) mod event;
+pub mod limits;
+pub mod message;
