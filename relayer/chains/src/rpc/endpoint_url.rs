@@ -37,18 +37,26 @@ impl EndpointUrl {
 
     /// The WebSocket address of the same node: ws for http, wss for https, `/websocket` below the same path.
     pub fn websocket(&self) -> Self {
+        let Self(mut url) = self.websocket_here();
+        if self.is_http() {
+            let path = format!("{}/websocket", url.path().trim_end_matches('/'));
+            url.set_path(&path);
+        }
+        Self(url)
+    }
+
+    /// The same with the path as it is: nodes that answer both at one address.
+    pub fn websocket_here(&self) -> Self {
         let mut url = self.0.clone();
         let scheme = match url.scheme() {
             "http" => "ws",
             "https" => "wss",
             _ => return self.clone(),
         };
-        let path = format!("{}/websocket", url.path().trim_end_matches('/'));
         // http and ws are both "special" schemes, between which set_scheme always works.
         if url.set_scheme(scheme).is_err() {
             return self.clone();
         }
-        url.set_path(&path);
         Self(url)
     }
 

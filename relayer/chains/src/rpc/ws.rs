@@ -1,7 +1,7 @@
 //! Wake-ups by WebSocket: a node tells that a block is there, the caller pulls it over HTTP. Truth never comes from here.
 //!
 //! CometBFT's `subscribe` over JSON-RPC at `/websocket`: the acknowledgement has an empty result, each event the id of the
-//! subscription. The stream reconnects for ever with growing pauses; while the socket never works the caller polls. A socket
+//! subscription. Or the subscriptions of JSON-RPC servers like Substrate's: the acknowledgement is a name, events are notifications. The stream reconnects for ever with growing pauses; while the socket never works the caller polls. A socket
 //! that is open and says nothing for `silence` is as good as none (pongs prove a proxy, not a node): it is closed, the caller
 //! told by [`Wake::Suspect`].
 //!
@@ -68,6 +68,11 @@ pub struct WakeSettings {
 }
 
 impl WakeSettings {
+    /// GRANDPA's justifications: one for each round that finalizes something.
+    pub fn justifications(url: EndpointUrl, silence: Duration, message_bytes: usize) -> Self {
+        let (method, params) = ("grandpa_subscribeJustifications", serde_json::json!([]));
+        Self { url, method, params, silence, message_bytes, paced_by: None }
+    }
     /// CometBFT's new-block headers: small, one a block.
     pub fn new_block_headers(url: EndpointUrl, silence: Duration) -> Self {
         let params = serde_json::json!({ "query": "tm.event='NewBlockHeader'" });
@@ -269,19 +274,27 @@ fn notice(text: &str) -> Result<Option<Box<RawValue>>, Ended> {
     struct Notice<'a> {
         #[serde(borrow, default)]
         result: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        params: Option<Params<'a>>,
         #[serde(default)]
         error: Option<Refusal>,
+    }
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow)]
+        result: &'a RawValue,
     }
     #[derive(Deserialize)]
     struct Refusal {
         code: i64,
     }
     let notice: Notice<'_> = serde_json::from_str(text).map_err(|_| Ended::Malformed)?;
-    match (notice.result, notice.error) {
-        (_, Some(refusal)) => Err(Ended::Refused(refusal.code)),
-        (Some(result), None) if is_empty_object(result.get()) => Ok(None),
-        (Some(result), None) => Ok(Some(result.to_owned())),
-        (None, None) => Err(Ended::Malformed),
+    match (notice.result, notice.params, notice.error) {
+        (_, _, Some(refusal)) => Err(Ended::Refused(refusal.code)),
+        (None, Some(told), None) => Ok(Some(told.result.to_owned())),
+        (Some(result), None, None) if is_empty_object(result.get()) || is_name(result.get()) => Ok(None),
+        (Some(result), None, None) => Ok(Some(result.to_owned())),
+        (Some(_), Some(_), None) | (None, None, None) => Err(Ended::Malformed),
     }
 }
 
@@ -293,6 +306,11 @@ pub(super) fn event(text: &str) -> Option<Option<Box<RawValue>>> {
 
 fn is_empty_object(json: &str) -> bool {
     json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|inside| inside.trim().is_empty())
+}
+
+/// The name of a subscription: a text or a number.
+fn is_name(json: &str) -> bool {
+    json.starts_with('"') || json.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn tell(wakes: &mpsc::Sender<Wake>, wake: Wake) {

@@ -164,3 +164,26 @@ async fn attack_43_a_handshake_that_is_throttled_holds_off_the_next_one_and_the_
     assert_eq!(seen.len(), 3);
     assert!(seen.windows(2).all(|two| two[1] - two[0] >= Duration::from_secs(1)), "{seen:?}");
 }
+
+#[tokio::test]
+async fn notifications_of_a_named_subscription_wake_with_what_they_hold() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: EndpointUrl = format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let request = socket.next().await.unwrap().unwrap();
+        let request: Value = serde_json::from_str(request.to_text().unwrap()).unwrap();
+        assert_eq!(request["method"], "grandpa_subscribeJustifications");
+        say(&mut socket, json!({"jsonrpc": "2.0", "id": request["id"], "result": "Ab3xYz"})).await;
+        let told = json!({"subscription": "Ab3xYz", "result": "0x0102"});
+        say(&mut socket, json!({"jsonrpc": "2.0", "method": "grandpa_justifications", "params": told})).await;
+        while socket.next().await.is_some() {}
+    });
+    let settings = WakeSettings::justifications(url, Duration::from_secs(60), 1_024);
+    let (task, mut wakes) = wake_stream(settings, CancellationToken::new()).unwrap();
+    tokio::spawn(task);
+    assert!(matches!(wakes.recv().await, Some(Wake::Reconnected)));
+    let Some(Wake::Block(told)) = wakes.recv().await else { panic!("not woken") };
+    assert_eq!(told.get(), "\"0x0102\"");
+}
