@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use miette::{Diagnostic, IntoDiagnostic, WrapErr, miette};
-use relayer_chains::Cpu;
 use relayer_chains::cosmos::tx::{Key, Price, PriceSource, WalletSettings};
-use relayer_chains::cosmos::{CosmosChain, CosmosConfig, Trust};
+use relayer_chains::cosmos::{CosmosChain, CosmosConfig};
 use relayer_chains::rpc::{EndpointSettings, EndpointUrl, RpcSettings, RuleGate};
+use relayer_chains::{Cpu, Trust};
 use relayer_config::settings::{Chain, Endpoint, Settings};
 use relayer_core::id::ChainId;
 use secrecy::SecretString;

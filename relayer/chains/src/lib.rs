@@ -1,10 +1,14 @@
 //! Chain adapters and the one RPC stack through which every call to a node goes.
 //!
-//! [`cosmos`] implements `relayer_core::chain::Chain` for CometBFT chains that run ibc-go; [`rpc`] is how it reaches nodes.
+//! [`cosmos`] implements `relayer_core::chain::Chain` for CometBFT chains that run ibc-go, [`substrate`] for Substrate chains that GRANDPA
+//! finalizes; [`ibc`] is what both say alike, [`rpc`] is how they reach nodes.
 
 pub mod cosmos;
 mod cpu;
 pub mod ibc;
 pub mod rpc;
+pub mod substrate;
+mod trust;
 
 pub use cpu::{Cpu, Job};
+pub use trust::Trust;

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use ibc_proto::cosmos::authz::v1beta1::MsgExec;
 use ibc_proto::cosmos::tx::v1beta1::{TxBody, TxRaw};
 use ibc_proto::google::protobuf::Any;
-use ibc_proto::ibc::core::client::v1::MsgUpdateClient;
 use prost::{Message, Name};
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::{BlockFacts, Fact, TxReport};
@@ -24,6 +23,7 @@ use super::limits::{EVENTS, LATE_BLOCKS, TX_BYTES, TXS_PER_BLOCK};
 use super::node::{Node, Said, base64};
 use super::tx::failure;
 use super::wire::{BlockAnswer, BlockResults, Event, TxResult, nanos};
+use crate::ibc::message::submitted_header;
 use crate::rpc::{Answer, Call};
 
 /// All facts of these blocks, in few requests, in the order of the heights. `newest` is the highest height known to be there.
@@ -177,23 +177,12 @@ pub(super) fn submitted_headers(tx: &[u8]) -> VecDeque<(String, Any)> {
     for message in body.messages {
         if message.type_url == MsgExec::type_url() {
             let inner = MsgExec::decode(message.value.as_slice()).unwrap_or_default();
-            inner.msgs.into_iter().for_each(|message| take_header(message, &mut found));
+            found.extend(inner.msgs.into_iter().filter_map(submitted_header));
         } else {
-            take_header(message, &mut found);
+            found.extend(submitted_header(message));
         }
     }
     found
-}
-
-fn take_header(message: Any, found: &mut VecDeque<(String, Any)>) {
-    if message.type_url != MsgUpdateClient::type_url() {
-        return;
-    }
-    if let Ok(MsgUpdateClient { client_id, client_message: Some(header), .. }) =
-        MsgUpdateClient::decode(message.value.as_slice())
-    {
-        found.push_back((client_id, header));
-    }
 }
 
 #[cfg(test)]

@@ -5,25 +5,8 @@ use std::time::Duration;
 use relayer_core::id::ChainId;
 use relayer_core::limits::{ACK_BYTES, PACKET_DATA_BYTES};
 
+use crate::Trust;
 use crate::rpc::{EndpointUrl, RpcSettings};
-
-/// Where the first trusted header comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trust {
-    /// The operator names it.
-    Configured {
-        /// Block height.
-        height: u64,
-        /// Header hash.
-        hash: [u8; 32],
-        /// What [`super::CosmosChain::export_trust`] gave in an earlier run: serves when the named header has expired or been pruned.
-        later: Option<Vec<u8>>,
-    },
-    /// Whatever the node says first is trusted, with a warning.
-    FirstUse,
-    /// What [`super::CosmosChain::export_trust`] gave in an earlier run.
-    Stored(Vec<u8>),
-}
 
 /// One Cosmos chain.
 #[derive(Debug, Clone)]

@@ -25,15 +25,14 @@ use tendermint_light_client::verifier::types::LightBlock;
 use tokio::sync::OnceCell;
 
 use super::blocks::Blocks;
-use super::config::Trust;
 use super::header::{Fetched, Sets, consensus_state, fetch, from_bytes, to_bytes};
 use super::heads::Heads;
 use super::limits::{BACKWARD_HEADERS, BISECTION_STEPS, BLOCKCHAIN_PAGE, LATE_BLOCKS, QUARANTINE_CATCHING_UP};
 use super::node::{Node, Said, chain_error};
 use super::verify::{self, Rules, Step};
 use super::wire::BlockchainAnswer;
-use crate::Cpu;
 use crate::rpc::{Call, EndpointId};
+use crate::{Cpu, Trust};
 
 type Flight = BoxFuture<'static, Result<Arc<LightBlock>, ChainError>>;
 

@@ -20,9 +20,9 @@ use tendermint::{Hash, PublicKey, Signature, Time};
 use tendermint_light_client::verifier::types::LightBlock;
 
 use super::header::{consensus_state, ics07_header, peer};
-use super::{CosmosChain, CosmosConfig, Trust};
-use crate::Cpu;
+use super::{CosmosChain, CosmosConfig};
 use crate::rpc::{EndpointSettings, RpcSettings};
+use crate::{Cpu, Trust};
 
 const CHAIN: &str = "made-1";
 const TOP: u64 = 60;

@@ -48,7 +48,7 @@ use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::{BlockFacts, Head, TxReport};
 use relayer_core::id::{AccountSequence, ChainId, ClientId, Height, Sequence, Timestamp, TxHash};
 
-pub use config::{CosmosConfig, Trust};
+pub use config::CosmosConfig;
 pub use query::NodeStatus;
 
 use crate::Cpu;
@@ -121,7 +121,7 @@ impl CosmosChain {
         self.node.rpc()
     }
 
-    /// The newest verified header, to be given as [`Trust::Stored`] in the next run; `None` before the first one.
+    /// The newest verified header, to be given as [`crate::Trust::Stored`] in the next run; `None` before the first one.
     pub fn export_trust(&self) -> Option<Vec<u8>> {
         self.light.export()
     }

@@ -15,7 +15,7 @@ use ibc_proto::ibc::core::client::v1::{Height as RawHeight, MsgCreateClient, Msg
 use ibc_proto::ibc::core::connection::v1::{
     MsgConnectionOpenAck, MsgConnectionOpenConfirm, MsgConnectionOpenInit, MsgConnectionOpenTry,
 };
-use prost::Name;
+use prost::{Message as _, Name};
 use relayer_core::id::{Height, Timestamp};
 use relayer_core::message::Message;
 use relayer_core::packet::{Packet, PortChannel};
@@ -177,6 +177,32 @@ fn channel(message: &Message, signer: String) -> Any {
     }
 }
 
+/// `ConnOpenTry` and `ConnOpenAck` with what the chain needs to find its own state that the other end's client holds
+/// (`host_consensus_state_proof` of ICS-03); other messages as they are.
+pub(crate) fn with_host_state(message: Any, state: &[u8]) -> Any {
+    let host_consensus_state_proof = state.to_vec();
+    if let Ok(open) = MsgConnectionOpenTry::decode(message.value.as_slice())
+        && message.type_url == MsgConnectionOpenTry::type_url()
+    {
+        any(&MsgConnectionOpenTry { host_consensus_state_proof, ..open })
+    } else if let Ok(open) = MsgConnectionOpenAck::decode(message.value.as_slice())
+        && message.type_url == MsgConnectionOpenAck::type_url()
+    {
+        any(&MsgConnectionOpenAck { host_consensus_state_proof, ..open })
+    } else {
+        message
+    }
+}
+
+/// The client message of a `MsgUpdateClient`, with its client.
+pub(crate) fn submitted_header(message: Any) -> Option<(String, Any)> {
+    if message.type_url != MsgUpdateClient::type_url() {
+        return None;
+    }
+    let update = MsgUpdateClient::decode(message.value.as_slice()).ok()?;
+    Some((update.client_id, update.client_message?))
+}
+
 /// An ICS-20 transfer, for [`Message::Other`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
@@ -219,7 +245,6 @@ mod tests {
     use ibc_proto::ibc::core::channel::v1::{Channel, Counterparty as ChannelEnd, Order, State};
     use ibc_proto::ibc::core::commitment::v1::MerklePrefix;
     use ibc_proto::ibc::core::connection::v1::{Counterparty, Version};
-    use prost::Message as _;
     use relayer_core::id::{ChannelId, ClientId, ConnectionId, PortId, Sequence};
     use relayer_core::message::{Proof, ProvenClient};
 

@@ -1,0 +1,187 @@
+//! Events of one block to what its extrinsics did: IBC facts, messages that failed, what they cost.
+//!
+//! `System::Events` is a list without lengths: an event that is not ours is passed over by its type ([`super::skip`]). Ours are read
+//! in their fixed shape: `Ibc::Emitted { index, kind, attributes }` with the names of ibc-go's events, `Ibc::Delivered { index, result }`
+//! for each message of an extrinsic, `System::ExtrinsicSuccess` and `ExtrinsicFailed`. Order is the block's. Bounds: [`super::limits`].
+
+use std::collections::BTreeMap;
+
+use parity_scale_codec::{Compact, Decode};
+use relayer_core::error::{Detail, TxFailure};
+use scale_info::{PortableRegistry, TypeDef};
+use subxt::metadata::Metadata;
+
+use super::limits::{ATTRIBUTES, EVENTS, EVENTS_BYTES};
+use super::runtime::IBC;
+use super::skip;
+use crate::ibc::event::{Attributes, Value, reason};
+
+/// An event of an IBC module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Emitted {
+    /// The extrinsic, if it is of one.
+    pub(crate) extrinsic: Option<u32>,
+    pub(crate) kind: String,
+    attributes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Emitted {
+    /// Its attributes as facts are read from.
+    pub(crate) fn attributes(&self) -> Result<Attributes<'_>, &'static str> {
+        let mut values = Vec::new();
+        for (key, value) in self.attributes.iter().take(ATTRIBUTES) {
+            let key = std::str::from_utf8(key).map_err(|_| reason::ATTRIBUTES)?;
+            values.push((key, Value::Bytes(value.clone())));
+        }
+        Ok(Attributes::new(values))
+    }
+}
+
+/// What became of an extrinsic.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Applied {
+    /// The first message that failed, or why all of it did.
+    pub(crate) failure: Option<TxFailure>,
+    /// Reference time used, picoseconds.
+    pub(crate) ref_time: u64,
+}
+
+/// What a block's events say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) emitted: Vec<Emitted>,
+    /// By the extrinsic's place in the block.
+    pub(crate) applied: BTreeMap<u32, Applied>,
+}
+
+/// Reads the events; `None` if they are not of these types.
+pub(crate) fn read(metadata: &Metadata, bytes: &[u8]) -> Option<Told> {
+    let mut told = Told::default();
+    if bytes.is_empty() {
+        return Some(told);
+    }
+    if bytes.len() > EVENTS_BYTES {
+        return None;
+    }
+    let input = &mut { bytes };
+    let Compact(count) = Compact::<u32>::decode(input).ok()?;
+    for _ in 0..count.min(EVENTS) {
+        one(metadata, input, &mut told)?;
+    }
+    Some(told)
+}
+
+/// `EventRecord { phase, event, topics }`.
+fn one(metadata: &Metadata, input: &mut &[u8], told: &mut Told) -> Option<()> {
+    let extrinsic = match u8::decode(input).ok()? {
+        0 => Some(u32::decode(input).ok()?),
+        1 | 2 => None,
+        _ => return None,
+    };
+    let (pallet, variant) = (u8::decode(input).ok()?, u8::decode(input).ok()?);
+    let pallet = metadata.pallet_by_event_index(pallet)?;
+    let variant = pallet.event_variant_by_index(variant)?;
+    let start = *input;
+    skip::fields(metadata.types(), &variant.fields, input)?;
+    let fields = start.get(..start.len().checked_sub(input.len())?)?;
+    let type_of = |index: usize| variant.fields.get(index).map(|field| field.ty.id);
+    match (pallet.name(), variant.name.as_str(), extrinsic) {
+        (IBC, "Emitted", _) => {
+            let (_, kind, attributes) = <(u32, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>::decode(&mut { fields }).ok()?;
+            let kind = String::from_utf8(kind).ok()?;
+            told.emitted.push(Emitted { extrinsic, kind, attributes });
+        }
+        (IBC, "Delivered", Some(extrinsic)) => {
+            let failure = delivered(metadata.types(), type_of(1)?, fields)?;
+            let applied = told.applied.entry(extrinsic).or_default();
+            applied.failure = applied.failure.take().or(failure);
+        }
+        ("System", "ExtrinsicSuccess", Some(extrinsic)) => {
+            let Compact(ref_time) = Compact::<u64>::decode(&mut { fields }).ok()?;
+            told.applied.entry(extrinsic).or_default().ref_time = ref_time;
+        }
+        ("System", "ExtrinsicFailed", Some(extrinsic)) => {
+            let rest = &mut { fields };
+            skip::value(metadata.types(), type_of(0)?, rest)?;
+            let Compact(ref_time) = Compact::<u64>::decode(rest).ok()?;
+            let failure = Some(dispatch(metadata, fields));
+            told.applied.insert(extrinsic, Applied { failure, ref_time });
+        }
+        _ => {}
+    }
+    // Topics: a list of hashes.
+    let Compact(topics) = Compact::<u32>::decode(input).ok()?;
+    *input = input.get(usize::try_from(topics).ok()?.checked_mul(32)?..)?;
+    Some(())
+}
+
+/// `Delivered { index: u32, result: Result<(), DeliverError { kind, text }> }`; the kinds are named by the runtime.
+fn delivered(types: &PortableRegistry, result: u32, fields: &[u8]) -> Option<Option<TxFailure>> {
+    let input = &mut { fields };
+    let index = u32::decode(input).ok()?;
+    match u8::decode(input).ok()? {
+        0 => return Some(None),
+        1 => {}
+        _ => return None,
+    }
+    let code = u8::decode(input).ok()?;
+    let text = Vec::<u8>::decode(input).ok()?;
+    let kind = kind(types, result, code).unwrap_or("failed");
+    Some(Some(failure(index, code, kind, &String::from_utf8_lossy(&text))))
+}
+
+/// The name of an error's kind in `Result<(), DeliverError>`.
+fn kind(types: &PortableRegistry, result: u32, code: u8) -> Option<&str> {
+    let TypeDef::Variant(result) = &types.resolve(result)?.type_def else { return None };
+    let error = result.variants.iter().find(|variant| variant.index == 1)?.fields.first()?.ty.id;
+    let TypeDef::Composite(error) = &types.resolve(error)?.type_def else { return None };
+    let TypeDef::Variant(kinds) = &types.resolve(error.fields.first()?.ty.id)?.type_def else { return None };
+    kinds.variants.iter().find(|variant| variant.index == code).map(|variant| variant.name.as_str())
+}
+
+fn failure(index: u32, code: u8, kind: &str, text: &str) -> TxFailure {
+    TxFailure::Message {
+        index: usize::try_from(index).ok(),
+        code: code.into(),
+        codespace: Detail::new("ibc"),
+        detail: Detail::new(format!("{kind}: {text}")),
+    }
+}
+
+/// `DispatchError`: a module's own one by name, others by their place.
+fn dispatch(metadata: &Metadata, bytes: &[u8]) -> TxFailure {
+    const NAMES: [&str; 15] = [
+        "Other",
+        "CannotLookup",
+        "BadOrigin",
+        "Module",
+        "ConsumerRemaining",
+        "NoProviders",
+        "TooManyConsumers",
+        "Token",
+        "Arithmetic",
+        "Transactional",
+        "Exhausted",
+        "Corruption",
+        "Unavailable",
+        "RootNotAllowed",
+        "Trie",
+    ];
+    let code = bytes.first().copied().unwrap_or(u8::MAX);
+    let module = (code == 3).then(|| {
+        let (module, error) = (*bytes.get(1)?, *bytes.get(2)?);
+        let pallet = metadata.pallet_by_error_index(module)?;
+        let variant = pallet.error_variant_by_index(error)?;
+        Some((pallet.name(), variant.name.as_str(), error))
+    });
+    let (codespace, detail, code) = match module.flatten() {
+        Some((module, error, code)) => (module, error, code),
+        None => ("dispatch", NAMES.get(usize::from(code)).copied().unwrap_or("unknown"), code),
+    };
+    TxFailure::Message {
+        index: None,
+        code: code.into(),
+        codespace: Detail::new(codespace),
+        detail: Detail::new(detail),
+    }
+}

@@ -1,0 +1,306 @@
+//! The newest block that clients can be brought to: the head, for all that is based on it.
+//!
+//! A finalized block without a justification proves nothing to a client, so the head is the newest block that is justified
+//! ([`super::finality`]). One owned task follows it: the stream of justifications hands them over as rounds end; a poll beside it, slow
+//! while the stream speaks, asks for the node's proof of the finalized head and is the watchdog of a stream that stalls. What the stream says is
+//! not believed for that: whatever is based on a head verifies its justification first. The published head never goes back, unless it is refuted.
+//! Errors are told to those who were waiting when they happened. Where there are several endpoints, the others' heights are compared now and then.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use relayer_core::error::{ChainError, ChainErrorKind};
+use relayer_core::fact::Head;
+use relayer_core::id::Height;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::finality::{self, Justified, Shown};
+use super::limits::{COMPARE_POLLS, POLL_WATCHDOG, QUARANTINE_CATCHING_UP, STREAM_BYTES};
+use super::node::{Node, Said};
+use super::wire::{self, Header, Health};
+use crate::rpc::{EndpointId, EndpointUrl, RpcClient, Wake, WakeSettings, wake_stream};
+
+#[derive(Debug, Clone, Default)]
+struct News {
+    head: Option<Head>,
+    /// Who showed it.
+    by: Option<EndpointId>,
+    /// Counts failures, so that a waiter knows one of its own time.
+    failures: u64,
+    error: Option<ChainError>,
+}
+
+/// The head of one chain, shared.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    node: Node,
+    justified: Arc<Justified>,
+    poll: Duration,
+    stream: Option<EndpointUrl>,
+    news: watch::Sender<News>,
+    task: Mutex<Option<JoinHandle<()>>>,
+    stop: CancellationToken,
+}
+
+/// What the task works on.
+#[derive(Clone)]
+struct Following {
+    node: Node,
+    justified: Arc<Justified>,
+    news: watch::Sender<News>,
+    poll: Duration,
+}
+
+impl Heads {
+    pub(crate) fn new(node: Node, justified: Arc<Justified>, poll: Duration, stream: Option<EndpointUrl>) -> Self {
+        let news = watch::Sender::new(News::default());
+        Self { node, justified, poll, stream, news, task: Mutex::new(None), stop: CancellationToken::new() }
+    }
+
+    /// The highest head seen, without asking.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.news.borrow().head.map(|head| head.height.number)
+    }
+
+    /// The newest one known, or the first there is.
+    pub(crate) async fn head(&self) -> Result<Head, ChainError> {
+        self.following().ask().await?;
+        let known = self.news.borrow().head;
+        match known {
+            Some(head) => {
+                self.follow();
+                Ok(head)
+            }
+            None => self.next(Height::default()).await,
+        }
+    }
+
+    /// Forgets a head that turned out not to exist; who showed it.
+    pub(crate) fn refute(&self, height: Height) -> Option<EndpointId> {
+        let mut liar = None;
+        self.news.send_if_modified(|news| {
+            let is_it = news.head.is_some_and(|head| head.height >= height);
+            if is_it {
+                news.head = None;
+                liar = news.by.take();
+            }
+            is_it
+        });
+        if let (Some(by), Ok(number)) = (&liar, u32::try_from(height.number)) {
+            self.justified.refute(number, by);
+        }
+        liar
+    }
+
+    /// Waits for a head above `after`; fails when asking fails meanwhile.
+    pub(crate) async fn next(&self, after: Height) -> Result<Head, ChainError> {
+        let mut news = self.news.subscribe();
+        let failures = news.borrow_and_update().failures;
+        self.follow();
+        loop {
+            {
+                let now = news.borrow_and_update();
+                if let Some(head) = now.head.filter(|head| head.height > after) {
+                    return Ok(head);
+                }
+                if let Some(error) = now.error.as_ref().filter(|_| now.failures != failures) {
+                    return Err(error.clone());
+                }
+            }
+            if news.changed().await.is_err() {
+                return Err(self.node.error(ChainErrorKind::Unavailable, "the chain's adapter is gone"));
+            }
+        }
+    }
+
+    fn following(&self) -> Following {
+        let (node, justified) = (self.node.clone(), self.justified.clone());
+        Following { node, justified, news: self.news.clone(), poll: self.poll }
+    }
+
+    /// Starts the task that follows the head, once; it ends with this value.
+    fn follow(&self) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let span = tracing::info_span!("heads", chain = %self.node.chain());
+        let (following, comparing) = (self.following(), self.following());
+        let (stream, stop) = (self.stream.clone(), self.stop.clone());
+        let work = async move {
+            let Some((socket, wakes)) =
+                stream.and_then(|url| subscribe(url, following.poll, following.node.rpc(), &stop))
+            else {
+                return following.run(None).await;
+            };
+            tokio::select! {
+                () = socket => {}
+                () = following.run(Some(wakes)) => {}
+            }
+            // The socket's task only ends when it can't go on: polling can.
+            following.run(None).await;
+        };
+        let stop = self.stop.clone();
+        let run = async move {
+            tokio::select! {
+                () = work => {}
+                () = comparing.compare() => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        *task = Some(tokio::spawn(run.instrument(span)));
+    }
+}
+
+impl Drop for Heads {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn subscribe(
+    url: EndpointUrl,
+    poll: Duration,
+    rpc: &RpcClient,
+    stop: &CancellationToken,
+) -> Option<(impl Future<Output = ()> + Send + 'static, mpsc::Receiver<Wake>)> {
+    // Rounds take some block times; a stream silent for longer is opened again, the watchdog polls meanwhile.
+    let silence = (poll * 60).max(Duration::from_secs(60));
+    let settings = WakeSettings::justifications(url.websocket_here(), silence, STREAM_BYTES);
+    match wake_stream(WakeSettings { paced_by: Some(rpc.clone()), ..settings }, stop.clone()) {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::warn!(%error, "no stream of justifications: proofs of finality are polled");
+            None
+        }
+    }
+}
+
+impl Following {
+    async fn run(&self, mut wakes: Option<mpsc::Receiver<Wake>>) {
+        let mut live = false;
+        loop {
+            self.told(self.ask().await);
+            let pause = tokio::time::sleep(if live { POLL_WATCHDOG.max(self.poll) } else { self.poll });
+            tokio::pin!(pause);
+            // The stream's news are taken as they come, the poll keeps its own pace.
+            loop {
+                let wake = async {
+                    match &mut wakes {
+                        Some(wakes) => wakes.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = &mut pause => break,
+                    wake = wake => match wake {
+                        Some(Wake::Block(told)) => {
+                            live = true;
+                            self.told(self.notified(told.get()).await);
+                        }
+                        Some(Wake::Reconnected) => break,
+                        Some(Wake::Suspect(why)) => {
+                            live = false;
+                            self.node.rpc().stream_lost(why);
+                            break;
+                        }
+                        None => return,
+                    },
+                }
+            }
+        }
+    }
+
+    fn told(&self, asked: Result<(), ChainError>) {
+        if let Err(error) = asked {
+            tracing::debug!(%error, "the head could not be read");
+            self.news.send_modify(|news| {
+                news.failures = news.failures.wrapping_add(1);
+                news.error = Some(error);
+            });
+        }
+    }
+
+    /// A justification of the stream, which is the first endpoint's.
+    async fn notified(&self, json: &str) -> Result<(), ChainError> {
+        let Some(endpoint) = self.node.rpc().endpoints().into_iter().next() else { return Ok(()) };
+        match finality::notified(json, endpoint.clone()) {
+            Some(shown) => self.publish(shown).await,
+            None => Err(self.node.malformed(&endpoint, "justification of the stream")),
+        }
+    }
+
+    /// Asks for the finalized head and, if it is news, for its proof.
+    async fn ask(&self) -> Result<(), ChainError> {
+        let finalized = finalized(&self.node).await?;
+        self.node.rpc().saw_height(&finalized.endpoint, finalized.value.into());
+        if self.justified.newest().is_some_and(|newest| newest >= finalized.value) {
+            return Ok(());
+        }
+        match finality::prove(&self.node, finalized.value).await? {
+            Some(shown) => self.publish(shown).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn publish(&self, shown: Shown) -> Result<(), ChainError> {
+        let height = self.node.height(shown.number);
+        let by = shown.by.clone();
+        let known = self.news.borrow().head.is_some_and(|known| known.height >= height);
+        let hash = shown.hash;
+        self.justified.put(shown);
+        if known {
+            return Ok(());
+        }
+        let time = self.node.patient(|| self.node.time(&hash)).await?.value;
+        self.news.send_if_modified(|news| {
+            let newer = news.head.is_none_or(|known| known.height < height);
+            if newer {
+                news.head = Some(Head { height, time });
+                news.by = Some(by);
+                news.error = None;
+            }
+            newer
+        });
+        Ok(())
+    }
+
+    /// Asks the endpoints that do not show the head how far they are, for ever.
+    async fn compare(&self) {
+        let every = self.poll * COMPARE_POLLS;
+        loop {
+            tokio::time::sleep(every).await;
+            let asked = self.news.borrow().by.clone();
+            let peers = self.node.rpc().health().into_iter().filter(|e| !e.archive && e.quarantine.is_none());
+            for peer in peers.map(|e| e.id).filter(|id| Some(id) != asked.as_ref()) {
+                if let Ok(said) = finalized(&self.node.only(&peer)).await {
+                    self.node.rpc().saw_height(&said.endpoint, said.value.into());
+                }
+            }
+        }
+    }
+}
+
+/// The number of the finalized head of a node that has caught up. Others rest.
+async fn finalized(node: &Node) -> Result<Said<u32>, ChainError> {
+    let calls = vec![node.call_of("system_health", ())?, node.call_of("chain_getFinalizedHead", ())?];
+    let mut answers = node.batch(calls).await?.into_iter();
+    let missing = || Err(node.error(ChainErrorKind::Malformed, "chain_getFinalizedHead"));
+    let health: Said<Health> = node.decode(&answers.next().unwrap_or_else(missing)?, "system_health")?;
+    if health.value.is_syncing {
+        node.rpc().quarantine(&health.endpoint, "catching_up", QUARANTINE_CATCHING_UP);
+        let detail = format!("{} is catching up", health.endpoint);
+        return Err(node.error(ChainErrorKind::Unavailable, detail));
+    }
+    let hash: Said<String> = node.decode(&answers.next().unwrap_or_else(missing)?, "chain_getFinalizedHead")?;
+    let same = node.only(&hash.endpoint);
+    let header: Said<Header> = same.must("chain_getHeader", (&hash.value,)).await?;
+    let number = wire::hash(&hash.value)
+        .and_then(|hash| header.value.checked(&hash))
+        .map(|(_, header)| header.number)
+        .ok_or_else(|| node.malformed(&header.endpoint, "finalized head"))?;
+    Ok(Said { value: number, endpoint: header.endpoint })
+}

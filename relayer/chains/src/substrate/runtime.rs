@@ -1,0 +1,152 @@
+//! The chain's runtime as its metadata tells it: names of modules, events and calls, types of what they hold.
+//!
+//! A runtime can be upgraded, so what is known is kept by its version, and a block that announces new code makes us ask again. The
+//! metadata is a node's word: nothing that is decoded with it is believed more than the node is. Bounds: [`super::limits`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use light_clients::grandpa::Hash;
+use parity_scale_codec::{Decode, Encode};
+use relayer_core::error::{ChainError, ChainErrorKind};
+use subxt::client::{ClientAtBlock, OfflineClient, OfflineClientAtBlockImpl};
+use subxt::config::substrate::{SpecVersionForRange, SubstrateConfig};
+use subxt::metadata::{ArcMetadata, Metadata};
+use subxt::utils::H256;
+
+use super::limits::METADATA_BYTES;
+use super::node::{Node, Said};
+use super::wire::{self, RuntimeVersion};
+
+/// The module that keeps IBC, as the runtime names it.
+pub(crate) const IBC: &str = "Ibc";
+/// Runtimes kept: the current one, and those of history.
+const KEPT: usize = 4;
+/// The newest form of metadata that is read.
+const METADATA_VERSION: u32 = 15;
+
+pub(crate) type Offline = ClientAtBlock<SubstrateConfig, OfflineClientAtBlockImpl<SubstrateConfig>>;
+
+/// One version of a runtime.
+pub(crate) struct Runtime {
+    pub(crate) version: RuntimeVersion,
+    pub(crate) metadata: ArcMetadata,
+    /// Builds extrinsics.
+    pub(crate) offline: Offline,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Of metadata in SCALE.
+    pub(crate) fn new(version: RuntimeVersion, genesis: Hash, metadata: &[u8]) -> Result<Self, &'static str> {
+        if metadata.len() > METADATA_BYTES {
+            return Err("metadata larger than the limit");
+        }
+        let metadata = Metadata::decode_from(metadata).map_err(|_| "metadata")?.arc();
+        let (spec_version, transaction_version) = (version.spec_version, version.transaction_version);
+        let always = SpecVersionForRange { block_range: 0..u64::MAX, spec_version, transaction_version };
+        let config = SubstrateConfig::builder()
+            .set_genesis_hash(H256(genesis))
+            .set_spec_version_for_block_ranges([always])
+            .set_metadata_for_spec_versions([(spec_version, metadata.clone())])
+            .build();
+        let offline = OfflineClient::new_with_config(config).at_block(0u64).map_err(|_| "metadata")?;
+        Ok(Self { version, metadata, offline })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    runtimes: BTreeMap<u32, Arc<Runtime>>,
+    /// The version of the newest block seen.
+    current: Option<u32>,
+    genesis: Option<Hash>,
+}
+
+/// The runtimes of a chain.
+#[derive(Debug)]
+pub(crate) struct Runtimes {
+    node: Node,
+    known: Mutex<Known>,
+}
+
+impl Runtimes {
+    pub(crate) fn new(node: Node) -> Self {
+        Self { node, known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runtime of the newest blocks.
+    pub(crate) async fn current(&self, at: &Hash) -> Result<Arc<Runtime>, ChainError> {
+        let known = {
+            let known = self.known();
+            known.current.and_then(|version| known.runtimes.get(&version).cloned())
+        };
+        match known {
+            Some(runtime) => Ok(runtime),
+            None => {
+                let runtime = self.at(at).await?;
+                self.known().current = Some(runtime.version.spec_version);
+                Ok(runtime)
+            }
+        }
+    }
+
+    /// A block announces new code: the next one is of another version.
+    pub(crate) fn upgraded(&self) {
+        self.known().current = None;
+    }
+
+    /// The runtime in the state after a block.
+    pub(crate) async fn at(&self, at: &Hash) -> Result<Arc<Runtime>, ChainError> {
+        let version: Said<RuntimeVersion> = self.node.must("state_getRuntimeVersion", (wire::hex(at),)).await?;
+        if let Some(known) = self.known().runtimes.get(&version.value.spec_version) {
+            return Ok(known.clone());
+        }
+        let genesis = self.genesis().await?;
+        let metadata = self.metadata(at).await?;
+        let runtime = Runtime::new(version.value, genesis, &metadata.value)
+            .map_err(|what| self.node.malformed(&metadata.endpoint, what))?;
+        let runtime = Arc::new(runtime);
+        let mut known = self.known();
+        known.runtimes.insert(version.value.spec_version, runtime.clone());
+        while known.runtimes.len() > KEPT {
+            known.runtimes.pop_first();
+        }
+        Ok(runtime)
+    }
+
+    async fn genesis(&self) -> Result<Hash, ChainError> {
+        if let Some(genesis) = self.known().genesis {
+            return Ok(genesis);
+        }
+        let genesis = self.node.hash(0).await?.value;
+        self.known().genesis = Some(genesis);
+        Ok(genesis)
+    }
+
+    /// Version 15 where the runtime has it, else what every node gives.
+    async fn metadata(&self, at: &Hash) -> Result<Said<Vec<u8>>, ChainError> {
+        let asked = self.node.runtime("Metadata_metadata_at_version", &METADATA_VERSION.encode(), Some(at)).await;
+        match asked {
+            Ok(said) => {
+                if let Ok(Some(value)) = Option::<Vec<u8>>::decode(&mut said.value.as_slice()) {
+                    return Ok(Said { value, endpoint: said.endpoint });
+                }
+            }
+            Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let said: Said<String> = self.node.must("state_getMetadata", (wire::hex(at),)).await?;
+        let value = wire::bytes(&said.value).ok_or_else(|| self.node.malformed(&said.endpoint, "state_getMetadata"))?;
+        Ok(Said { value, endpoint: said.endpoint })
+    }
+}

@@ -1,0 +1,60 @@
+//! A batch of messages as a signed extrinsic.
+//!
+//! `Ibc::deliver(messages)`, the protobuf of each message beside its type; nonce, era and tip as the runtime's metadata wants them. An
+//! era starts at a block and lasts a power of two of blocks: the extrinsic can't be in a block after that.
+
+use ibc_proto::google::protobuf::Any;
+use light_clients::grandpa::Hash;
+use subxt::config::DefaultExtrinsicParamsBuilder;
+use subxt::config::substrate::SubstrateConfig;
+use subxt::transactions::StaticPayload;
+use subxt::utils::H256;
+
+use super::key::Key;
+use super::limits::{ERA_LEAST, ERA_MOST};
+use crate::substrate::extrinsic::DELIVER;
+use crate::substrate::runtime::{IBC, Offline};
+
+/// How long an extrinsic may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Era {
+    /// The block it starts at.
+    pub(crate) number: u32,
+    /// That block's hash.
+    pub(crate) hash: Hash,
+    /// Blocks it lasts: a power of two.
+    pub(crate) blocks: u64,
+}
+
+impl Era {
+    /// From a block on, for about so many.
+    pub(crate) fn new(number: u32, hash: Hash, blocks: u64) -> Self {
+        Self { number, hash, blocks: blocks.clamp(ERA_LEAST, ERA_MOST).next_power_of_two() }
+    }
+    /// The last block it can be in.
+    pub(crate) fn last(&self) -> u64 {
+        u64::from(self.number).saturating_add(self.blocks).saturating_sub(1)
+    }
+}
+
+/// The extrinsic in SCALE; an error says what the runtime does not have.
+pub(crate) fn signed(
+    runtime: &Offline,
+    key: &Key,
+    messages: Vec<Any>,
+    nonce: u64,
+    era: &Era,
+    tip: u128,
+) -> Result<Vec<u8>, String> {
+    let messages: Vec<(Vec<u8>, Vec<u8>)> =
+        messages.into_iter().map(|message| (message.type_url.into_bytes(), message.value)).collect();
+    let call = StaticPayload::new(IBC, DELIVER, (messages,));
+    let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
+        .nonce(nonce)
+        .tip(tip)
+        .mortal_from_unchecked(era.blocks, era.number.into(), H256(era.hash))
+        .build();
+    let mut extrinsic =
+        runtime.transactions().create_signable_offline(&call, params).map_err(|error| error.to_string())?;
+    extrinsic.sign(key).map(|signed| signed.into_encoded()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,268 @@
+//! The way from one trusted block to the next: headers, the votes at their end, and who cast them.
+//!
+//! A hop ends at a block that is shown to be final, or where the authorities change: its last block is the last that the trusted
+//! block's authorities finalize, and nodes keep its justification. When finality stalled for very long a hop is cut at a block that nodes
+//! keep a justification of. Votes are trimmed to those needed and verified once. Bounds: [`super::limits`].
+
+use std::sync::Arc;
+
+use light_clients::Reason;
+use light_clients::grandpa::{AuthoritySet, Hash, Justification, SubstrateHeader, blake2_256};
+use relayer_core::error::{ChainError, ChainErrorKind};
+
+use super::finality::{self, Shown};
+use super::kept::Block;
+use super::light::{Inner, OUT_OF_REACH};
+use super::limits::{
+    BACKWARD_HEADERS, HEADERS_PER_STEP, HOP_HEADERS, JUSTIFICATION_PERIOD, JUSTIFICATIONS, PERIODS_TRIED,
+};
+use super::node::Said;
+use super::wire::{self, Header};
+use super::{keys, root};
+use crate::rpc::EndpointId;
+
+/// The way from a trusted block to the next one that is shown to be final.
+#[derive(Debug, Clone)]
+pub(crate) struct Hop {
+    pub(crate) from: Arc<Block>,
+    /// From the one after it to the final one.
+    pub(crate) blocks: Vec<Arc<Block>>,
+    /// The votes, as few as needed.
+    pub(crate) votes: Arc<Justification>,
+    /// The list of the authorities that cast them, in SCALE.
+    pub(crate) authorities: Arc<[u8]>,
+}
+
+impl Hop {
+    pub(crate) fn end(&self) -> &Arc<Block> {
+        self.blocks.last().unwrap_or(&self.from)
+    }
+}
+
+impl Inner {
+    /// Verifies and keeps all blocks up to one that is shown to be final.
+    pub(super) async fn forward(&self, mut from: Arc<Block>, goal: u32) -> Result<(), ChainError> {
+        while from.number() < goal {
+            let hop = self.hop(from, goal).await?;
+            hop.blocks.iter().cloned().for_each(|block| self.kept.put(block));
+            from = hop.end().clone();
+        }
+        Ok(())
+    }
+
+    pub(super) async fn hop(&self, from: Arc<Block>, goal: u32) -> Result<Hop, ChainError> {
+        let mut blocks: Vec<Arc<Block>> = Vec::new();
+        let changed =
+            |blocks: &[Arc<Block>]| blocks.last().is_some_and(|last| last.finality.set_id != from.finality.set_id);
+        while !changed(&blocks) && blocks.len() < HOP_HEADERS {
+            let last = blocks.last().unwrap_or(&from).clone();
+            if last.number() >= goal {
+                break;
+            }
+            self.extend(&last, goal, from.finality.set_id, &mut blocks).await?;
+        }
+        let authorities = self.authorities(&from).await?;
+        let shown = loop {
+            let Some(last) = blocks.last() else {
+                return Err(self.node.error(ChainErrorKind::NotFound, "a way to the trusted block itself"));
+            };
+            match self.shown(last).await? {
+                Some(shown) => break shown,
+                None => self.shorten(&mut blocks).await?,
+            }
+        };
+        let votes = self.checked(&from, &authorities, shown, blocks.last()).await?;
+        Ok(Hop { from, blocks, votes, authorities })
+    }
+
+    /// Headers after `last`, up to `goal`, the end of the set or the bound of one request.
+    async fn extend(
+        &self,
+        last: &Arc<Block>,
+        goal: u32,
+        set_id: u64,
+        blocks: &mut Vec<Arc<Block>>,
+    ) -> Result<(), ChainError> {
+        let mut last = last.clone();
+        while let Some(kept) = self.kept.get(last.number().saturating_add(1)).filter(|_| last.number() < goal) {
+            if kept.header.parent_hash != last.hash() || blocks.len() >= HOP_HEADERS {
+                break;
+            }
+            blocks.push(kept.clone());
+            last = kept;
+            if last.finality.set_id != set_id {
+                return Ok(());
+            }
+        }
+        if last.number() >= goal || blocks.len() >= HOP_HEADERS {
+            return Ok(());
+        }
+        let low = last.number().saturating_add(1);
+        let step = u32::try_from(HEADERS_PER_STEP).unwrap_or(u32::MAX);
+        let high = goal.min(low.saturating_add(step).saturating_sub(1));
+        let said = self.node.patient(|| self.headers(low, high)).await?;
+        for bytes in said.value {
+            let child = last.child(bytes, &self.lists);
+            let child = child.map_err(|reason| self.refused(&said.endpoint, low, &reason))?;
+            last = Arc::new(child);
+            blocks.push(last.clone());
+            if last.finality.set_id != set_id || blocks.len() >= HOP_HEADERS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Headers in SCALE, ascending, as one node's chain has them.
+    async fn headers(&self, low: u32, high: u32) -> Result<Said<Vec<Vec<u8>>>, ChainError> {
+        let numbers: Vec<u32> = (low..=high).collect();
+        let Said { value: hashes, endpoint } = self.node.hashes(&numbers).await?;
+        let same = self.node.only(&endpoint);
+        let calls = hashes.iter().map(|hash| same.call_of("chain_getHeader", (wire::hex(hash),)));
+        let mut headers = Vec::with_capacity(numbers.len());
+        for (answer, hash) in same.batch(calls.collect::<Result<_, _>>()?).await?.into_iter().zip(&hashes) {
+            let said: Said<Option<Header>> = same.decode(&answer?, "chain_getHeader")?;
+            let bytes = said.value.and_then(|header| header.encode()).filter(|bytes| blake2_256(bytes) == *hash);
+            headers.push(bytes.ok_or_else(|| self.node.malformed(&endpoint, "chain_getHeader"))?);
+        }
+        match headers.len() == numbers.len() {
+            true => Ok(Said { value: headers, endpoint }),
+            false => Err(self.node.malformed(&endpoint, "chain_getHeader")),
+        }
+    }
+
+    /// The list of the authorities that finalize the blocks after this one. The hash says whether it is right.
+    async fn authorities(&self, from: &Block) -> Result<Arc<[u8]>, ChainError> {
+        let want = from.finality.authorities_hash;
+        if let Some(list) = self.lists.get(&want) {
+            return Ok(list);
+        }
+        let key = keys::value("Grandpa", "Authorities");
+        let said = self.node.storage(&key, &from.hash()).await?;
+        match said.value.filter(|list| blake2_256(list) == want) {
+            Some(list) => Ok(self.lists.put(list)),
+            None => Err(self.node.lying(&said.endpoint, "authorities_hash", format!("block {}", from.number()))),
+        }
+    }
+
+    /// A justification of this very block, if one is at hand or kept by the node.
+    async fn shown(&self, block: &Block) -> Result<Option<Shown>, ChainError> {
+        if let Some(shown) = self.justified.get(block.number()).filter(|shown| shown.hash == block.hash()) {
+            return Ok(Some(shown));
+        }
+        let known = self.votes().get(&block.number()).cloned();
+        if let Some(votes) = known.filter(|votes| votes.commit.target_hash == block.hash())
+            && let Some(by) = self.node.rpc().endpoints().into_iter().next()
+        {
+            return Ok(Some(Shown { number: block.number(), hash: block.hash(), votes, by }));
+        }
+        finality::of_block(&self.node, &block.hash()).await
+    }
+
+    /// Back to a block that nodes keep a justification of: a hop without one at its end is too long, or misses it.
+    async fn shorten(&self, blocks: &mut Vec<Arc<Block>>) -> Result<(), ChainError> {
+        let last = blocks.last().map_or(0, |block| block.number());
+        blocks.pop();
+        let at_period = |block: &Arc<Block>| u64::from(block.number()).is_multiple_of(JUSTIFICATION_PERIOD);
+        let near = |block: &Arc<Block>| {
+            let tried = u64::try_from(PERIODS_TRIED).unwrap_or(u64::MAX).saturating_mul(JUSTIFICATION_PERIOD);
+            u64::from(last.saturating_sub(block.number())) < tried
+        };
+        match blocks
+            .iter()
+            .rposition(|block| (at_period(block) || self.justified.get(block.number()).is_some()) && near(block))
+        {
+            Some(at) => {
+                blocks.truncate(at.saturating_add(1));
+                Ok(())
+            }
+            None => {
+                let detail = format!("no endpoint has a justification of block {last} or of one soon before it");
+                Err(self.node.error(ChainErrorKind::NotFound, detail))
+            }
+        }
+    }
+
+    /// The votes, as few as needed, once they are those of the authorities for the last block.
+    async fn checked(
+        &self,
+        from: &Block,
+        authorities: &Arc<[u8]>,
+        shown: Shown,
+        last: Option<&Arc<Block>>,
+    ) -> Result<Arc<Justification>, ChainError> {
+        let (list, set_id) = (authorities.clone(), from.finality.set_id);
+        let (votes, by, number) = (shown.votes.clone(), shown.by.clone(), shown.number);
+        let (want, known) = (last.map(|block| block.hash()), self.votes().get(&number).cloned());
+        if let Some(known) = known.filter(|known| Some(known.commit.target_hash) == want) {
+            return Ok(known);
+        }
+        let verdict: Result<Justification, Reason> = self
+            .compute(move || {
+                let set = AuthoritySet::decode(set_id, &list)?;
+                let votes = votes.as_ref().clone().trim(&set);
+                votes.verify(&set).map(|()| votes)
+            })
+            .await?;
+        match verdict {
+            Ok(votes) if Some(votes.commit.target_hash) == want => {
+                let votes = Arc::new(votes);
+                let mut all = self.votes();
+                all.insert(number, votes.clone());
+                while all.len() > JUSTIFICATIONS {
+                    all.pop_first();
+                }
+                Ok(votes)
+            }
+            Ok(_) => Err(self.node.lying(&by, "other_target", format!("justification of {number}"))),
+            Err(reason) => {
+                self.justified.refute(number, &by);
+                self.heads.refute(self.node.height(number));
+                Err(self.refused(&by, number, &reason))
+            }
+        }
+    }
+
+    fn refused(&self, endpoint: &EndpointId, number: u32, reason: &Reason) -> ChainError {
+        self.node.lying(endpoint, reason.label(), format!("block {number} of {endpoint}: {reason}"))
+    }
+
+    /// A block below the lowest verified one, with what its own state says of finality.
+    pub(super) async fn backward(&self, number: u32) -> Result<Arc<Block>, ChainError> {
+        let (bytes, _) = self.linked(number).await?;
+        let said = root::block(&self.node, &blake2_256(&bytes), &self.lists).await?;
+        let block = Arc::new(said.value);
+        self.anchors.put(block.clone());
+        Ok(block)
+    }
+
+    /// The header of a block below a verified one: each is named by the hash in the next.
+    pub(super) async fn linked(&self, number: u32) -> Result<(Vec<u8>, Hash), ChainError> {
+        let Some(above) = self.kept.above(number) else {
+            return Err(self.node.error(ChainErrorKind::NotFound, "no trusted block above"));
+        };
+        if u64::from(above.number().saturating_sub(number)) > BACKWARD_HEADERS {
+            let detail = format!("{number} below {}", above.number());
+            return Err(self.node.error(ChainErrorKind::Setup(OUT_OF_REACH), detail));
+        }
+        let (mut expected, mut high) = (above.header.parent_hash, above.number().saturating_sub(1));
+        loop {
+            let step = u32::try_from(HEADERS_PER_STEP).unwrap_or(u32::MAX);
+            let low = number.max(high.saturating_sub(step.saturating_sub(1)));
+            let said = self.headers(low, high).await?;
+            let mut lowest = Vec::new();
+            for bytes in said.value.into_iter().rev() {
+                let header = SubstrateHeader::decode_bytes(&bytes);
+                match header {
+                    Ok(header) if blake2_256(&bytes) == expected => expected = header.parent_hash,
+                    _ => return Err(self.node.lying(&said.endpoint, "hash_chain", format!("a header below {high}"))),
+                }
+                lowest = bytes;
+            }
+            if low <= number {
+                return Ok((lowest, expected));
+            }
+            high = low.saturating_sub(1);
+        }
+    }
+}
