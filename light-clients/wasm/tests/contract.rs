@@ -228,6 +228,10 @@ fn misbehaviour_freezes_the_client() {
     assert_eq!(chain.update(none), refused(Reason::NoConflict));
     assert_eq!(chain.status(), r#"{"status":"Active"}"#);
     let both = of(chain.header(), forked.clone());
+    // As the mempool of ibc-go does.
+    assert_eq!(chain.tell("update_state", both.clone()).unwrap(), r#"{"heights":[]}"#);
+    assert_eq!(chain.status(), r#"{"status":"Active"}"#);
+    assert!(chain.deps.storage.get(b"consensusStates/0-6").is_none());
     assert_eq!(chain.update(both).unwrap(), "{}");
     assert_eq!(chain.status(), r#"{"status":"Frozen"}"#);
     let frozen = refused(Reason::ClientFrozen { height: Height::new(0, 1) });
