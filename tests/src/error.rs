@@ -11,6 +11,12 @@ pub enum DevnetError {
         /// What the build script printed last.
         reason: String,
     },
+    /// The contract could not be built.
+    #[error("the contract could not be built: {reason}")]
+    Contract {
+        /// What the build script printed.
+        reason: String,
+    },
     /// A file or a process could not be handled.
     #[error("{what}: {source}")]
     Io {
@@ -77,6 +83,16 @@ pub enum DevnetError {
         /// The application's message.
         log: String,
     },
+    /// A governance proposal was not executed.
+    #[error("proposal {id} was not executed (status {status}): {reason}")]
+    Proposal {
+        /// Its number.
+        id: u64,
+        /// `ProposalStatus` of `cosmos.gov.v1`: 4 rejected, 5 failed.
+        status: i32,
+        /// The application's message.
+        reason: String,
+    },
     /// A command of the relayer ended with an error.
     #[error("{what} ended with code {code:?}:\n{said}")]
     Command {
@@ -111,6 +127,7 @@ impl DevnetError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Build { .. } => "install Go and a C compiler, then run tests/chains/simd/build by hand",
+            Self::Contract { .. } => "run tests/chains/contract by hand",
             Self::Io { .. } => "check free space and permissions of the temporary folder and the cache folder",
             Self::Template { .. } => {
                 "the chain's version changed: bring devnet/home.rs or devnet/genesis.rs up to date"
@@ -120,7 +137,7 @@ impl DevnetError {
                 "see whether the chain still runs and the machine is not overloaded"
             }
             Self::Decode { .. } => "compare the query's path with its request and response types",
-            Self::Query { .. } | Self::Tx { .. } => "read the application's message",
+            Self::Query { .. } | Self::Tx { .. } | Self::Proposal { .. } => "read the application's message",
             Self::Command { .. } => "read what the relayer said",
             Self::Wallet { .. } => "check the mnemonic and the prefix",
         }

@@ -23,6 +23,10 @@ pub const MAX_BODY_BYTES: usize = 64 << 20;
 /// Messages in one transaction of a burst: 100 transfers stay far below the mempool's 1 MiB a transaction.
 pub const MESSAGES_PER_TX: usize = 100;
 
+/// Gas of a transaction with a contract's code (its bytes and their way into the store: 17 million for 400 kB) or for a contract; no
+/// block of a test chain bounds its gas.
+pub const CONTRACT_GAS: u64 = 100_000_000;
+
 /// Items of one page of a listing: the SDK's own default is 100, a backlog of a test is a few thousand.
 pub const PAGE_ITEMS: u64 = 5_000;
 

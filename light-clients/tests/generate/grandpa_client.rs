@@ -10,7 +10,7 @@ use light_clients::{Height, Timestamp};
 use parity_scale_codec::Encode;
 use std::time::Duration;
 
-/// Milliseconds since 1970 at which generated chains begin.
+/// Milliseconds since 1970 at which generated chains begin, unless their first block is given another time.
 const GENESIS_MILLIS: u64 = 1_700_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 
@@ -25,7 +25,7 @@ impl Block {
     /// The next block, a second later; `salt` tells forks apart.
     pub(crate) fn next(&self, salt: u8) -> Self {
         let mut block = Self { header: child(&self.header, salt), state: self.state.clone() };
-        block.at(GENESIS_MILLIS + 1_000 * u64::from(block.header.number));
+        block.at(self.millis() + 1_000);
         block
     }
 

@@ -20,6 +20,9 @@ use super::tx::{Signing, any, sign};
 use super::{Wallet, wallet::ACCOUNT_PREFIX};
 use crate::DevnetError;
 
+/// The validator's wallet.
+pub(super) const VALIDATOR: &str = "validator";
+
 /// What the validator bonds; it owns twice that.
 const BONDED: u128 = 500_000_000_000;
 
@@ -48,7 +51,7 @@ pub(super) fn genesis(template: &Path, spec: &ChainSpec) -> Result<Value, Devnet
     let text = std::fs::read(template).map_err(DevnetError::io(template.display().to_string()))?;
     let mut doc: Value = serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
 
-    let validator = Wallet::named("validator")?;
+    let validator = Wallet::named(VALIDATOR)?;
     let now = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|e| wrong(e.to_string()))?;
     let mut accounts = vec![account(&validator)];
     let mut balances = vec![json!({ "address": validator.address(), "coins": [coin(STAKE, 2 * BONDED)] })];

@@ -21,6 +21,7 @@
 
 pub mod embedded;
 mod genesis;
+mod governance;
 mod home;
 mod ledger;
 mod network;
@@ -31,6 +32,7 @@ mod spec;
 mod tx;
 mod user;
 mod wallet;
+mod wasm;
 
 pub use genesis::consensus_key;
 pub use network::{ConfigOptions, Devnet, End, Network, RelayerConfig, TestChain, Wallets};
@@ -42,3 +44,4 @@ pub use simd::{Simd, SimdChain};
 pub use spec::{ChainSpec, SAMOLEANS, STAKE, Setting};
 pub use user::{Transfer, User};
 pub use wallet::{ACCOUNT_PREFIX, Wallet};
+pub use wasm::{Contract, Proof};

@@ -139,8 +139,10 @@ impl User {
         let size: usize = messages.iter().map(Message::encoded_len).sum();
         let count = u64::try_from(messages.len()).unwrap_or(u64::MAX);
         let size = u64::try_from(size).unwrap_or(u64::MAX);
-        let gas = Self::BASE_GAS + Self::MESSAGE_GAS * count + Self::BYTE_GAS * size;
+        self.submit_with_gas(messages, Self::BASE_GAS + Self::MESSAGE_GAS * count + Self::BYTE_GAS * size).await
+    }
 
+    async fn submit_with_gas(&self, messages: Vec<Any>, gas: u64) -> Result<String, DevnetError> {
         let mut account = self.account.lock().await;
         let (account_number, sequence) = match *account {
             Some(known) => known,
@@ -161,6 +163,15 @@ impl User {
     /// [`DevnetError::Tx`] if it is refused or fails.
     pub async fn execute(&self, messages: Vec<Any>) -> Result<CommittedTx, DevnetError> {
         let hash = self.submit(messages).await?;
+        self.node.committed(&hash).await
+    }
+
+    /// Sends messages that need more gas than a user's usual ones, in one transaction, and waits for its block.
+    ///
+    /// # Errors
+    /// As [`User::execute`].
+    pub async fn execute_with_gas(&self, messages: Vec<Any>, gas: u64) -> Result<CommittedTx, DevnetError> {
+        let hash = self.submit_with_gas(messages, gas).await?;
         self.node.committed(&hash).await
     }
 

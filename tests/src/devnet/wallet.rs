@@ -109,7 +109,7 @@ impl std::fmt::Debug for Wallet {
     }
 }
 
-fn bech32_address(name: &str, prefix: &str, address: &[u8]) -> Result<String, DevnetError> {
+pub(super) fn bech32_address(name: &str, prefix: &str, address: &[u8]) -> Result<String, DevnetError> {
     let hrp = bech32::Hrp::parse(prefix).map_err(|e| refused(name, e))?;
     bech32::encode::<bech32::Bech32>(hrp, address).map_err(|e| refused(name, e))
 }
