@@ -4,9 +4,8 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
-
 use crate::Progress;
+use crate::command::is_figure;
 use crate::failure::Failure;
 
 pub(crate) async fn run(kills: u32, progress: Progress) -> Result<(), Failure> {
@@ -33,20 +32,4 @@ pub(crate) async fn run(kills: u32, progress: Progress) -> Result<(), Failure> {
         println!("{line}");
     }
     if found.is_empty() { Err(Failure::Silent { command: command.to_owned() }) } else { Ok(()) }
-}
-
-/// A line that is a JSON object; all else is what test programs say.
-pub(crate) fn is_figure(line: &str) -> bool {
-    serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_objects_are_figures() {
-        assert!(is_figure(r#"{"figure":"crash_lost","value":0}"#));
-        assert!(!is_figure("running 1 test") && !is_figure("5") && !is_figure(r#"{"figure":"#));
-    }
 }

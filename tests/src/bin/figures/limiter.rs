@@ -2,12 +2,9 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::Stdio;
-
-use tokio::process::Command;
 
 use crate::Progress;
-use crate::crash::is_figure;
+use crate::command::figures;
 use crate::failure::Failure;
 
 /// What is run, and what for. The shared store needs redis-server.
@@ -36,26 +33,4 @@ pub(crate) async fn run(progress: Progress) -> Result<(), Failure> {
         progress.line(&format!("sentinel-core is not measured: {failure}"));
     }
     Ok(())
-}
-
-/// Runs a command and passes its figures on, those of one that fails, too.
-async fn figures(command: &str, progress: Progress) -> Result<(), Failure> {
-    let failed = |status: String| Failure::Command { command: command.to_owned(), status };
-    let mut words = command.split(' ');
-    let mut cargo = Command::new(words.next().unwrap_or_default());
-    cargo.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    if !progress.shown {
-        cargo.stderr(Stdio::null());
-    }
-    let child = cargo.spawn().map_err(|e| failed(e.to_string()))?;
-    let output = child.wait_with_output().await.map_err(|e| failed(e.to_string()))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let found: Vec<&str> = said.lines().filter(|line| is_figure(line)).collect();
-    for line in &found {
-        println!("{line}");
-    }
-    if !output.status.success() {
-        return Err(failed(output.status.to_string()));
-    }
-    if found.is_empty() { Err(Failure::Silent { command: command.to_owned() }) } else { Ok(()) }
 }

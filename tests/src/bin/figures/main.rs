@@ -7,6 +7,8 @@
 //! twice, a test that failed), with its reason; 2 wrong usage.
 
 mod blocks;
+mod command;
+mod contract;
 mod crash;
 mod failure;
 mod figure;
@@ -59,6 +61,8 @@ enum Group {
     Relay,
     /// Headers, justifications and proofs beside their bare signatures and hashes.
     Verify,
+    /// Gas of the 08-wasm contract on a real chain.
+    Contract,
     /// The limiter: decisions, what is admitted, the shared store, rules.
     Limiter,
     /// `kill -9` at random instants.
@@ -103,6 +107,9 @@ async fn measure(args: &Args) -> Result<(), Failure> {
     if wanted(Group::Verify) {
         verify::run(progress, args.family).await?;
     }
+    if wanted(Group::Contract) {
+        contract::run(progress).await?;
+    }
     if wanted(Group::Limiter) {
         limiter::run(progress).await?;
     }
@@ -122,7 +129,7 @@ mod tests {
     #[test]
     fn groups_and_parts_are_named_as_in_the_readme() {
         let args = |line: &[&str]| Args::try_parse_from([&["figures"], line].concat());
-        for group in ["relay", "verify", "limiter", "crash", "all"] {
+        for group in ["relay", "verify", "contract", "limiter", "crash", "all"] {
             assert!(args(&[group, "--json-only"]).unwrap().json_only);
         }
         assert_eq!(args(&["relay", "--part", "idle", "--part", "burst"]).unwrap().part, [Part::Idle, Part::Burst]);
