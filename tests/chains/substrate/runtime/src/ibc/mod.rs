@@ -14,6 +14,8 @@ mod crypto;
 mod deliver;
 mod own;
 mod tendermint;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 use alloc::vec::Vec;
