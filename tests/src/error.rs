@@ -126,7 +126,7 @@ impl DevnetError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Build { .. } => "install Go and a C compiler, then run tests/chains/simd/build by hand",
+            Self::Build { .. } => "read what is missing, then run the chain's build in tests/chains by hand",
             Self::Contract { .. } => "run tests/chains/contract by hand",
             Self::Io { .. } => "check free space and permissions of the temporary folder and the cache folder",
             Self::Template { .. } => {

@@ -5,6 +5,13 @@ use std::time::Duration;
 /// A chain makes its second block about 2 s after the start; a machine at load 10 needs ten times that.
 pub const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Four validators compile their runtime at their start, 5 CPU-seconds each; their first block is final 2 s later. A machine at load 10 needs ten
+/// times that.
+pub const VALIDATORS_START_TIMEOUT: Duration = Duration::from_secs(240);
+
+/// A Substrate block is final within a second; validators at load 10, or just back, need many times that.
+pub const FINALITY_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A graceful stop takes well under a second; after this the process is killed.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use toml_edit::DocumentMut;
 
 use super::genesis::{genesis, validator_key_file};
+use super::process::log_tail;
 use super::spec::{ChainSpec, Setting};
 use crate::{DevnetError, limits};
 
@@ -66,11 +67,7 @@ impl Home {
 
     /// The end of the node's log.
     pub(super) fn log_tail(&self) -> String {
-        let Ok(bytes) = std::fs::read(self.log()) else {
-            return String::new();
-        };
-        let from = bytes.len().saturating_sub(usize::try_from(limits::LOG_TAIL_BYTES).unwrap_or(usize::MAX));
-        String::from_utf8_lossy(&bytes[from..]).into_owned()
+        log_tail(&self.log())
     }
 
     fn write(&self, file: &str, content: String) -> Result<(), DevnetError> {

@@ -1,4 +1,4 @@
-//! Real Cosmos chains for tests: ibc-go's simd, one validator each, on loopback.
+//! Real Cosmos chains for tests: ibc-go's simd, one validator each, on loopback. [`substrate`] has the other family.
 //!
 //! A [`ChainSpec`] describes a chain, [`SimdChain`] is one running, [`Devnet`] is two of them with the usual wallets,
 //! a [`User`] acts on one, and a [`Node`] looks at one. Heights are block heights, times are milliseconds unless a name
@@ -29,6 +29,7 @@ mod node;
 mod process;
 mod simd;
 mod spec;
+pub mod substrate;
 mod tx;
 mod user;
 mod wallet;

@@ -186,6 +186,26 @@ pub fn relayer_binary() -> Result<PathBuf, DevnetError> {
     Err(DevnetError::io(what)(std::io::ErrorKind::NotFound.into()))
 }
 
+/// The end of a log; empty if there is none.
+pub(super) fn log_tail(log: &Path) -> String {
+    let Ok(bytes) = std::fs::read(log) else {
+        return String::new();
+    };
+    let from = bytes.len().saturating_sub(usize::try_from(limits::LOG_TAIL_BYTES).unwrap_or(usize::MAX));
+    String::from_utf8_lossy(&bytes[from..]).into_owned()
+}
+
+/// Runs a chain's build script; the path on the last line it prints.
+pub(super) fn run_build(script: &str) -> Result<PathBuf, DevnetError> {
+    let output = Command::new("bash").arg(script).output().map_err(DevnetError::io(script))?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(DevnetError::Build { reason });
+    }
+    let printed = String::from_utf8_lossy(&output.stdout);
+    Ok(PathBuf::from(printed.lines().last().unwrap_or_default()))
+}
+
 /// Whether `setpriv` of util-linux is there to arrange that a child dies with the test process.
 fn die_with_parent() -> bool {
     static PRESENT: OnceLock<bool> = OnceLock::new();

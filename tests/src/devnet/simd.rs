@@ -4,12 +4,11 @@
 //! data and the port; [`SimdChain::pause`] freezes the process, as a machine that hangs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::home::{Home, Ports, free_ports};
-use super::process::{Process, Signal};
+use super::process::{Process, Signal, run_build};
 use super::{ChainSpec, Node, User, Wallet};
 use crate::{DevnetError, limits};
 
@@ -31,14 +30,7 @@ impl Simd {
         if let Some(path) = found.as_ref() {
             return Ok(Self { path: path.clone() });
         }
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/chains/simd/build");
-        let output = Command::new("bash").arg(script).output().map_err(DevnetError::io(script))?;
-        if !output.status.success() {
-            let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(DevnetError::Build { reason });
-        }
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let path = PathBuf::from(printed.lines().last().unwrap_or_default());
+        let path = run_build(concat!(env!("CARGO_MANIFEST_DIR"), "/chains/simd/build"))?;
         *found = Some(path.clone());
         Ok(Self { path })
     }
