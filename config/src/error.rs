@@ -24,8 +24,6 @@ pub enum Kind {
     Duplicate,
     /// A name that nothing has.
     Unresolved,
-    /// Known, but this build can't do it.
-    Unsupported,
     /// A secret stands in the file.
     Secret,
 }
@@ -41,7 +39,6 @@ impl Kind {
             Self::Invalid => "not allowed",
             Self::Duplicate => "duplicate",
             Self::Unresolved => "unknown name",
-            Self::Unsupported => "not supported",
             Self::Secret => "a secret in the file",
         }
     }

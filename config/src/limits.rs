@@ -94,6 +94,8 @@ pub const RULES_HTTP_MS: Bound =
     bound(1_000, 3_600_000, 5_000, "more often loads the server, and rules are no emergency brake");
 /// `chains.coin_type`: a hardened BIP-44 index has 31 bits.
 pub const COIN_TYPE: Bound = bound(0, 2_147_483_647, 118, "a BIP-44 coin type has 31 bits");
+/// `chains.ss58_prefix`: 42 stands for any Substrate network.
+pub const SS58_PREFIX: Bound = bound(0, 16_383, 42, "an SS58 prefix has 14 bits");
 /// `chains.gas.max_per_tx`.
 pub const GAS_MAX_PER_TX: Bound =
     bound(100_000, 1_000_000_000_000, 25_000_000, "one client update alone needs about 100000");

@@ -249,16 +249,14 @@ pub enum RedisKind {
 pub struct Chain {
     /// Chain id.
     pub id: ChainId,
-    /// CometBFT RPC addresses, at least one; the first is the primary, the others take over.
+    /// RPC addresses, at least one; the first is the primary, the others take over.
     pub rpc: Vec<Endpoint>,
-    /// WebSocket address of the wake-up subscription.
+    /// WebSocket address of the subscription that wakes.
     pub ws: Endpoint,
     /// A node that keeps pruned heights.
     pub archive_rpc: Option<Endpoint>,
-    /// What its addresses start with.
-    pub account_prefix: AccountPrefix,
-    /// BIP-44 coin type of the key's derivation path.
-    pub coin_type: u32,
+    /// Of which family it is, and what only that has.
+    pub family: Family,
     /// First element of proof paths.
     pub store_prefix: StorePrefix,
     /// Usual time from block to block.
@@ -269,8 +267,6 @@ pub struct Chain {
     pub max_tx_bytes: usize,
     /// The wallet.
     pub key: Key,
-    /// Gas and fees.
-    pub gas: Gas,
     /// The header to trust first; without it the first one met is trusted, with a warning.
     pub trusted: Option<Trusted>,
     /// Parameters of this chain's clients on other chains.
@@ -279,6 +275,51 @@ pub struct Chain {
     pub limits: RequestLimits,
     /// Limits of some of these calls.
     pub narrow: NarrowLimits,
+}
+
+impl Chain {
+    /// What only Cosmos chains have.
+    pub fn cosmos(&self) -> Option<&Cosmos> {
+        match &self.family {
+            Family::Cosmos(cosmos) => Some(cosmos),
+            Family::Substrate(_) => None,
+        }
+    }
+}
+
+/// The families of chains.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Family {
+    /// CometBFT with ibc-go.
+    Cosmos(Cosmos),
+    /// Substrate with GRANDPA and an IBC module.
+    Substrate(Substrate),
+}
+
+/// What only Cosmos chains have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cosmos {
+    /// What its addresses start with.
+    pub account_prefix: AccountPrefix,
+    /// BIP-44 coin type of the key's derivation path.
+    pub coin_type: u32,
+    /// Gas and fees.
+    pub gas: Gas,
+    /// Share of trusted power that must have signed a later header: at least 1/3, at most 1.
+    pub trust_threshold: Fraction,
+}
+
+/// What only Substrate chains have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Substrate {
+    /// The network's number in addresses.
+    pub ss58_prefix: u16,
+    /// What each extrinsic offers its block's author beside the fee; its denomination names the coin of fees.
+    pub tip: Coin,
+    /// Most that an extrinsic pays, tip included; in the same coin.
+    pub max_fee: Option<Coin>,
+    /// SHA-256 of the code that other chains run as the light client of this one.
+    pub checksum: Option<[u8; 32]>,
 }
 
 /// The wallet that pays on a chain.
@@ -335,12 +376,10 @@ pub struct Trusted {
     pub hash: [u8; 32],
 }
 
-/// Parameters of the ICS-07 clients of a chain that `relayer path create` makes on other chains, and of our own verifier.
+/// Parameters of the clients of a chain that `relayer path create` makes on other chains, and of our own verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    /// Share of trusted power that must have signed a later header: at least 1/3, at most 1.
-    pub trust_threshold: Fraction,
-    /// How long a header is trusted; `None`: 2/3 of the chain's unbonding period.
+    /// How long a header is trusted; `None`: 2/3 of a Cosmos chain's unbonding period, a day on a Substrate chain.
     pub trusting_period: Option<Duration>,
     /// How far a header's time may lie ahead of ours.
     pub max_clock_drift: Duration,

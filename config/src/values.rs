@@ -194,11 +194,17 @@ impl Endpoint {
 
     /// CometBFT's WebSocket address beside its RPC address: same host, `/websocket` below the same path.
     pub(crate) fn websocket(&self) -> Option<Self> {
+        let Self(mut url) = self.websocket_here()?;
+        let path = format!("{}/websocket", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        Some(Self(url))
+    }
+
+    /// The same with the path as it is.
+    pub(crate) fn websocket_here(&self) -> Option<Self> {
         let mut url = self.0.clone();
         let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
         url.set_scheme(scheme).ok()?;
-        let path = format!("{}/websocket", url.path().trim_end_matches('/'));
-        url.set_path(&path);
         Some(Self(url))
     }
 }

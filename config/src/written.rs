@@ -127,6 +127,7 @@ table!(
         archive_rpc: Text,
         account_prefix: Text,
         coin_type: Number,
+        ss58_prefix: Number,
         store_prefix: Text,
         block_time_ms: Number,
         tx_timeout_blocks: Number,
@@ -152,6 +153,7 @@ table!(
         max_fee: Text,
         fee_granter: Text,
         memo_prefix: Text,
+        tip: Text,
     }
 );
 table!(
@@ -160,7 +162,13 @@ table!(
 );
 table!(
     /// `client` of a chain: the clients of this chain that stand on other chains.
-    Client { trust_threshold: Text, trusting_period_s: Number, max_clock_drift_ms: Number, refresh_fraction: Text }
+    Client {
+        trust_threshold: Text,
+        trusting_period_s: Number,
+        max_clock_drift_ms: Number,
+        refresh_fraction: Text,
+        checksum: Text,
+    }
 );
 table!(
     /// `[[paths]]`

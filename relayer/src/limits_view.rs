@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use limiter::{BreakerState, Changes, Level};
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_chains::rpc::{EndpointHealth, LimitView};
 use relayer_core::chain::Chain;
 
@@ -23,12 +23,12 @@ const READINGS: usize = 32;
 
 /// Reads one chain's limits again and again.
 pub(crate) struct Watch {
-    chain: Arc<CosmosChain>,
+    chain: Arc<AnyChain>,
     meters: Vec<Meter>,
 }
 
 impl Watch {
-    pub(crate) fn new(chain: Arc<CosmosChain>) -> Self {
+    pub(crate) fn new(chain: Arc<AnyChain>) -> Self {
         Self { chain, meters: Vec::new() }
     }
 
@@ -47,7 +47,7 @@ impl Watch {
 }
 
 /// The rules that calls have met. All chains of a program share them.
-pub(crate) fn rules(chain: &CosmosChain) -> Vec<RuleLimits> {
+pub(crate) fn rules(chain: &AnyChain) -> Vec<RuleLimits> {
     let views = chain.rpc().rules().map(|gate| gate.view()).unwrap_or_default();
     let rules = views.into_iter().map(|view| RuleLimits {
         rule: view.rule.to_string(),

@@ -2,13 +2,15 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
+use std::time::Duration;
 
 use miette::{Diagnostic, IntoDiagnostic, WrapErr, miette};
 use relayer_chains::cosmos::tx::{Key, Price, PriceSource, WalletSettings};
 use relayer_chains::cosmos::{CosmosChain, CosmosConfig};
 use relayer_chains::rpc::{EndpointSettings, EndpointUrl, RpcSettings, RuleGate};
-use relayer_chains::{Cpu, Trust};
-use relayer_config::settings::{Chain, Endpoint, Settings};
+use relayer_chains::substrate::{self, SubstrateChain, SubstrateConfig};
+use relayer_chains::{AnyChain, Cpu, Trust};
+use relayer_config::settings::{Chain, Cosmos, Endpoint, Family, Settings, Substrate};
 use relayer_core::id::ChainId;
 use secrecy::SecretString;
 use thiserror::Error;
@@ -82,16 +84,16 @@ impl Opener {
     }
 
     /// A chain with its wallet.
-    pub async fn open(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<CosmosChain>> {
+    pub async fn open(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<AnyChain>> {
         let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
-        let key = load_key(settings, chain)?;
-        self.with_wallet(settings, chain, Some((key, wallet(chain)))).await
+        let secret = load_secret(settings, chain)?;
+        self.with_secret(settings, chain, Some(&secret)).await
     }
 
     /// A chain to read from only: no key is needed.
-    pub async fn open_without_key(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<CosmosChain>> {
+    pub async fn open_without_key(&self, settings: &Settings, id: &ChainId) -> miette::Result<Arc<AnyChain>> {
         let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
-        self.with_wallet(settings, chain, None).await
+        self.with_secret(settings, chain, None).await
     }
 
     /// A chain with another key than the configured one.
@@ -100,43 +102,62 @@ impl Opener {
         settings: &Settings,
         id: &ChainId,
         secret: &SecretString,
-    ) -> miette::Result<Arc<CosmosChain>> {
+    ) -> miette::Result<Arc<AnyChain>> {
         let chain = settings.chain(id).ok_or_else(|| OpenError::Unknown(id.clone()))?;
-        let key = Key::from_secret(secret, chain.coin_type, 0).into_diagnostic()?;
-        self.with_wallet(settings, chain, Some((key, wallet(chain)))).await
+        self.with_secret(settings, chain, Some(secret)).await
     }
 
-    async fn with_wallet(
+    async fn with_secret(
         &self,
         settings: &Settings,
         chain: &Chain,
-        wallet: Option<(Key, WalletSettings)>,
-    ) -> miette::Result<Arc<CosmosChain>> {
-        let mut config = CosmosConfig::new(chain.id.clone(), chain.account_prefix.as_str(), self.rpc(settings, chain)?);
-        config.store_prefix = chain.store_prefix.as_str().as_bytes().to_vec();
+        secret: Option<&SecretString>,
+    ) -> miette::Result<Arc<AnyChain>> {
+        let rpc = self.rpc(settings, chain)?;
         let stream = EndpointUrl::try_from(chain.ws.url().clone());
-        config.stream = Some(stream.map_err(|why| miette!("chain {}: `{}`: {why}", chain.id, chain.ws))?);
-        config.trust = self.trust(chain).await;
-        config.trust_threshold = (chain.client.trust_threshold.numerator, chain.client.trust_threshold.denominator);
-        config.trusting_period = chain.client.trusting_period;
-        config.clock_drift = chain.client.max_clock_drift;
-        let cpu = match self.pool.clone() {
-            None => Cpu::inline(),
-            Some(pool) => {
-                let client: Arc<str> = chain.id.as_str().into();
-                Cpu::new(move |job| {
-                    let (pool, client) = (pool.clone(), client.clone());
-                    tokio::spawn(async move {
-                        if let Err(error) = pool.run("tendermint", 1_000, &client, job).await {
-                            tracing::debug!("verification: {error}");
-                        }
-                    });
-                })
+        let stream = stream.map_err(|why| miette!("chain {}: `{}`: {why}", chain.id, chain.ws))?;
+        let trust = self.trust(chain).await;
+        let opened = match &chain.family {
+            Family::Cosmos(cosmos) => {
+                let mut config = CosmosConfig::new(chain.id.clone(), cosmos.account_prefix.as_str(), rpc);
+                config.store_prefix = chain.store_prefix.as_str().as_bytes().to_vec();
+                config.stream = Some(stream);
+                config.trust = trust;
+                config.trust_threshold = (cosmos.trust_threshold.numerator, cosmos.trust_threshold.denominator);
+                config.trusting_period = chain.client.trusting_period;
+                config.clock_drift = chain.client.max_clock_drift;
+                let key = secret.map(|secret| Key::from_secret(secret, cosmos.coin_type, 0)).transpose();
+                let wallet = key.map_err(|why| broken_key(chain, why.into()))?.map(|key| (key, wallet(chain, cosmos)));
+                CosmosChain::new(config, wallet, self.cpu(chain, "tendermint")).map(AnyChain::from).into_diagnostic()
+            }
+            Family::Substrate(own) => {
+                let mut config = SubstrateConfig::new(chain.id.clone(), own.ss58_prefix, rpc);
+                config.store_prefix = chain.store_prefix.as_str().as_bytes().to_vec();
+                config.stream = Some(stream);
+                config.trust = trust;
+                config.trusting_period = chain.client.trusting_period.unwrap_or(config.trusting_period);
+                config.clock_drift = whole_seconds(chain.client.max_clock_drift);
+                config.checksum = own.checksum;
+                let key = secret.map(substrate::tx::Key::from_secret).transpose();
+                let wallet = key.map_err(|why| broken_key(chain, why.into()))?.map(|key| (key, purse(chain, own)));
+                SubstrateChain::new(config, wallet, self.cpu(chain, "grandpa")).map(AnyChain::from).into_diagnostic()
             }
         };
-        let chain =
-            CosmosChain::new(config, wallet, cpu).into_diagnostic().wrap_err_with(|| format!("chain {}", chain.id))?;
-        Ok(Arc::new(chain))
+        Ok(Arc::new(opened.wrap_err_with(|| format!("chain {}", chain.id))?))
+    }
+
+    /// The verification pool, for headers of one chain.
+    fn cpu(&self, chain: &Chain, protocol: &'static str) -> Cpu {
+        let Some(pool) = self.pool.clone() else { return Cpu::inline() };
+        let client: Arc<str> = chain.id.as_str().into();
+        Cpu::new(move |job| {
+            let (pool, client) = (pool.clone(), client.clone());
+            tokio::spawn(async move {
+                if let Err(error) = pool.run(protocol, 1_000, &client, job).await {
+                    tracing::debug!("verification: {error}");
+                }
+            });
+        })
     }
 
     fn rpc(&self, program: &Settings, chain: &Chain) -> miette::Result<RpcSettings> {
@@ -207,7 +228,7 @@ impl Opener {
     }
 }
 
-fn load_key(settings: &Settings, chain: &Chain) -> miette::Result<Key> {
+fn load_secret(settings: &Settings, chain: &Chain) -> miette::Result<SecretString> {
     let keystore = Keystore::new(settings.store.keys());
     let ask = |name: &str| {
         if !io::stdin().is_terminal() {
@@ -215,37 +236,66 @@ fn load_key(settings: &Settings, chain: &Chain) -> miette::Result<Key> {
         }
         rpassword::prompt_password(format!("Passphrase of key {}/{name}: ", chain.id)).map(SecretString::from)
     };
+    let secret = keys::secret(&keystore, &chain.id, chain.key.name.as_str(), &chain.key.source, ask);
+    Ok(secret.map_err(|why| broken_key(chain, why.into()))?)
+}
+
+fn broken_key(chain: &Chain, why: Box<dyn std::error::Error + Send + Sync>) -> OpenError {
     let help = format!(
         "`relayer keys add {0}` stores a key; `key = {{ name = \"...\", source = \"env\", env = \"VARIABLE\" }}` takes it from a variable",
         chain.id
     );
-    let broken = |why: Box<dyn std::error::Error + Send + Sync>| OpenError::Key {
-        chain: chain.id.clone(),
-        key: chain.key.name.as_str().to_owned(),
-        help: help.clone(),
-        why,
-    };
-    let secret = keys::secret(&keystore, &chain.id, chain.key.name.as_str(), &chain.key.source, ask)
-        .map_err(|e| broken(e.into()))?;
-    Ok(Key::from_secret(&secret, chain.coin_type, 0).map_err(|e| broken(e.into()))?)
+    OpenError::Key { chain: chain.id.clone(), key: chain.key.name.as_str().to_owned(), help, why }
 }
 
-fn wallet(chain: &Chain) -> WalletSettings {
+/// Clients on chain count drift in seconds; a fraction of one more is one more.
+fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0)))
+}
+
+/// How a Cosmos wallet pays.
+fn wallet(chain: &Chain, cosmos: &Cosmos) -> WalletSettings {
+    let gas = &cosmos.gas;
     let price = Price {
-        numerator: chain.gas.price.numerator,
-        denominator: chain.gas.price.denominator,
-        denom: chain.gas.price.denom.as_str().to_owned(),
+        numerator: gas.price.numerator,
+        denominator: gas.price.denominator,
+        denom: gas.price.denom.as_str().to_owned(),
     };
     WalletSettings {
-        gas_multiplier: chain.gas.multiplier.thousandths(),
-        max_gas: chain.gas.max_per_tx,
-        gas_per_message: chain.gas.default_per_message,
-        max_fee: chain.gas.max_fee.as_ref().map(|c| c.amount),
-        fee_granter: chain.gas.fee_granter.clone(),
-        memo_prefix: chain.gas.memo_prefix.clone(),
+        gas_multiplier: gas.multiplier.thousandths(),
+        max_gas: gas.max_per_tx,
+        gas_per_message: gas.default_per_message,
+        max_fee: gas.max_fee.as_ref().map(|c| c.amount),
+        fee_granter: gas.fee_granter.clone(),
+        memo_prefix: gas.memo_prefix.clone(),
         timeout_blocks: chain.tx_timeout_blocks,
         max_tx_bytes: chain.max_tx_bytes,
-        ..WalletSettings::new(chain.account_prefix.as_str(), PriceSource::Static(price))
+        ..WalletSettings::new(cosmos.account_prefix.as_str(), PriceSource::Static(price))
+    }
+}
+
+/// How a Substrate wallet pays.
+fn purse(chain: &Chain, own: &Substrate) -> substrate::tx::WalletSettings {
+    substrate::tx::WalletSettings {
+        tip: own.tip.amount,
+        max_fee: own.max_fee.as_ref().map(|coin| coin.amount),
+        timeout_blocks: chain.tx_timeout_blocks,
+        max_tx_bytes: chain.max_tx_bytes,
+        ..substrate::tx::WalletSettings::new(own.tip.denom.as_str())
+    }
+}
+
+/// The address of a secret on a chain.
+pub(crate) fn address_of(chain: &Chain, secret: &SecretString) -> miette::Result<String> {
+    match &chain.family {
+        Family::Cosmos(cosmos) => {
+            let key = Key::from_secret(secret, cosmos.coin_type, 0).into_diagnostic()?;
+            key.address(cosmos.account_prefix.as_str()).into_diagnostic()
+        }
+        Family::Substrate(own) => {
+            let key = substrate::tx::Key::from_secret(secret).into_diagnostic()?;
+            key.address(own.ss58_prefix).into_diagnostic()
+        }
     }
 }
 

@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use light_clients::{TendermintClient, Verifier};
 use miette::Diagnostic;
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_config::settings::Settings;
 use relayer_core::id::ChainId;
 use relayer_core::packet::Side;
@@ -50,7 +49,7 @@ pub struct Relayer {
     /// Followers by chain.
     pub followers: BTreeMap<ChainId, Arc<Follower>>,
     /// Adapters by chain, for status.
-    pub chains: BTreeMap<ChainId, Arc<CosmosChain>>,
+    pub chains: BTreeMap<ChainId, Arc<AnyChain>>,
     /// Ways to ask paths for something.
     pub commands: Vec<mpsc::Sender<Command>>,
     tasks: JoinSet<&'static str>,
@@ -111,11 +110,11 @@ impl Relayer {
                 Side::A => &path.a.chain,
                 Side::B => &path.b.chain,
             };
-            let verifier = || -> Arc<dyn Verifier> { Arc::new(TendermintClient) };
+            let verifier = |side| relayer.chains[pick(side)].verifier();
             let shared = Shared {
                 followers: Side::BOTH.map(|s| relayer.followers[pick(s)].clone()),
                 lanes: Side::BOTH.map(|s| handles[pick(s)].clone()),
-                verifiers: [verifier(), verifier()],
+                verifiers: Side::BOTH.map(verifier),
                 pool: program.pool.clone(),
                 journal: program.journal.clone(),
                 metrics: program.metrics.clone(),

@@ -43,7 +43,7 @@ fn unix_ms() -> u64 {
 }
 
 struct Watched {
-    chain: Arc<relayer_chains::cosmos::CosmosChain>,
+    chain: Arc<relayer_chains::AnyChain>,
     follower: Arc<crate::follow::Follower>,
     wallet: watch::Receiver<Wallet>,
     silent_after: Duration,
@@ -57,11 +57,7 @@ struct Wallet {
 }
 
 /// Asks for a wallet's state for ever. A task of its own a chain: one that is away answers late, and the snapshots don't wait for it.
-async fn watch_wallet(
-    chain: Arc<relayer_chains::cosmos::CosmosChain>,
-    metrics: Arc<Metrics>,
-    to: watch::Sender<Wallet>,
-) {
+async fn watch_wallet(chain: Arc<relayer_chains::AnyChain>, metrics: Arc<Metrics>, to: watch::Sender<Wallet>) {
     let mut wallet = Wallet::default();
     loop {
         match chain.balance().await {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::Family;
 use crate::{Kind, Place, limits};
 use insta::assert_snapshot;
 use miette::Diagnostic as _;
@@ -16,7 +17,7 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
 fn an_unknown_key_like_no_other_lists_the_known_ones() {
     assert_snapshot!(told(&with("gas = {", "gas = { zzz = 1,")), @r#"
     relayer.toml:8:9: unknown key `zzz` in `chains.gas`
-    the keys here are: price, multiplier, max_per_tx, default_per_message, max_fee, fee_granter, memo_prefix
+    the keys here are: price, multiplier, max_per_tx, default_per_message, max_fee, fee_granter, memo_prefix, tip
     "#);
 }
 
@@ -107,16 +108,58 @@ fn a_missing_key_shows_how_to_write_it() {
     "#);
 }
 
+const SUBSTRATE: &str = r#"
+[[chains]]
+id = "substrate-1"
+type = "substrate"
+rpc = ["http://127.0.0.1:9944"]
+gas = { tip = "5unit", max_fee = "1000unit" }
+client = { checksum = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855" }
+"#;
+
 #[test]
-fn a_substrate_chain_is_known_and_not_supported_yet() {
-    assert_snapshot!(told(&with("id = \"sim-a-1\"", "id = \"sim-a-1\"\ntype = \"substrate\"")), @r#"
-    relayer.toml:6:8: chains of type "substrate" are not supported by this build yet
-    remove the chain and its paths, or write type = "cosmos"
+fn a_substrate_chain_has_keys_of_its_own() {
+    let settings = good(SUBSTRATE);
+    let chain = &settings.chains[0];
+    let Family::Substrate(substrate) = &chain.family else { panic!("{:?}", chain.family) };
+    assert_eq!((substrate.ss58_prefix, substrate.tip.amount, substrate.tip.denom.as_str()), (42, 5, "unit"));
+    assert_eq!(substrate.checksum.map(|bytes| bytes[0]), Some(0xe3));
+    assert_eq!((chain.ws.url().as_str(), chain.store_prefix.as_str()), ("ws://127.0.0.1:9944/", "ibc/"));
+    assert_eq!(chain.cosmos(), None);
+    assert_snapshot!(told(&SUBSTRATE.replace("5unit", "5planck")), @r#"
+    relayer.toml:6:36: `max_fee` is in unit, but `tip` is in planck
+    write for example: max_fee = "1000planck"
     "#);
-    assert_eq!(
-        bad(&with("id = \"sim-a-1\"", "id = \"sim-a-1\"\ntype = \"substrate\"")).problems()[0].kind,
-        Kind::Unsupported
-    );
+    assert_snapshot!(told(&SUBSTRATE.replace("E3B0", "E3")), @r#"
+    relayer.toml:7:23: `checksum` can't be "E3C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B8...": it must be the SHA-256 of the light client's code: 64 hexadecimal digits
+    write for example: checksum = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"
+    "#);
+    assert_snapshot!(told(&SUBSTRATE.replace("gas = {", "ss58_prefix = 16384\ngas = {")), @r#"
+    relayer.toml:6:15: `ss58_prefix` must be between 0 and 16383: an SS58 prefix has 14 bits
+    write for example: ss58_prefix = 42
+    "#);
+    assert_snapshot!(told(&SUBSTRATE.replace("tip = \"5unit\", ", "")), @r#"
+    relayer.toml:6:7: `tip` is missing in `chains.gas`
+    write for example: tip = "0unit"
+    "#);
+}
+
+#[test]
+fn keys_of_the_other_type_of_chain_are_told() {
+    assert_snapshot!(told(&SUBSTRATE.replace("gas = {", "account_prefix = \"cosmos\"\ngas = { price = \"1unit\",")), @r#"
+    relayer.toml:6:18: `account_prefix` means nothing for this chain: it belongs to type = "cosmos"
+    relayer.toml:7:17: `price` means nothing for this chain: it belongs to type = "cosmos"
+    line 6, column 18: remove it, or write type = "cosmos"
+    line 7, column 17: remove it, or write type = "cosmos"
+    "#);
+    assert_snapshot!(told(&with("account_prefix", "ss58_prefix = 42\naccount_prefix")), @r#"
+    relayer.toml:7:15: `ss58_prefix` means nothing for this chain: it belongs to type = "substrate"
+    remove it, or write type = "substrate"
+    "#);
+}
+
+#[test]
+fn a_type_that_is_none_is_told() {
     assert_snapshot!(told(&with("id = \"sim-a-1\"", "id = \"sim-a-1\"\ntype = \"cosmo\"")), @r#"
     relayer.toml:6:8: `type` must be "cosmos" or "substrate"
     did you mean "cosmos"?

@@ -2,9 +2,11 @@ use super::*;
 use crate::written;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
 
+const SUBSTRATE: &str = include_str!("../../examples/substrate.toml");
+
 #[test]
 fn every_example_loads() {
-    for text in [MINIMAL, TWO_CHAINS, TESTNETS] {
+    for text in [MINIMAL, TWO_CHAINS, TESTNETS, SUBSTRATE] {
         let settings = good(text);
         assert_eq!((settings.chains.len(), settings.paths.len()), (2, 1));
     }

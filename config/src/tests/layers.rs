@@ -45,7 +45,7 @@ fn variables_reach_entries_by_id_and_name() {
     assert_eq!(settings.chains[0].rpc[0].url().port(), Some(1));
     assert_eq!(settings.chains[0].ws.url().port(), Some(1));
     assert_eq!(settings.chains[1].rpc.len(), 2);
-    assert_eq!(settings.chains[0].gas.price.to_string(), "7uatom");
+    assert_eq!(settings.chains[0].cosmos().unwrap().gas.price.to_string(), "7uatom");
     assert_eq!((settings.chains[0].limits.burst, settings.chains[1].limits.burst), (3, 100));
     assert_eq!(settings.paths[0].batch.messages, 11);
     assert!(!settings.paths[0].enabled);
@@ -56,7 +56,7 @@ fn variables_reach_entries_by_id_and_name() {
 #[test]
 fn a_text_that_looks_like_a_number_is_text_where_text_is_wanted() {
     let settings = env(&[("RELAYER__CHAINS__SIM_A_1__GAS__MEMO_PREFIX", "42"), ("RELAYER__STORE__DIR", "true")]);
-    assert_eq!(settings.chains[0].gas.memo_prefix, "42");
+    assert_eq!(settings.chains[0].cosmos().unwrap().gas.memo_prefix, "42");
     assert_eq!(settings.store.dir.to_str(), Some("true"));
 }
 
@@ -134,7 +134,10 @@ fn the_longest_matching_id_is_meant() {
     let text = MINIMAL.replace("sim-b-1", "sim-a-1--x");
     let variable = (variable_name("chains", &["sim-a-1--x", "coin_type"]), "7".to_owned());
     let settings = layered(&text, "f", [variable], &Overrides::default()).unwrap();
-    assert_eq!((settings.chains[0].coin_type, settings.chains[1].coin_type), (118, 7));
+    assert_eq!(
+        (settings.chains[0].cosmos().unwrap().coin_type, settings.chains[1].cosmos().unwrap().coin_type),
+        (118, 7)
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn defaults_are_filled_in() {
     assert_eq!(settings.global.admin, "127.0.0.1:3030".parse().unwrap());
     assert!(settings.store.journal().ends_with(".relayer/journal.sqlite") && settings.store.dir.is_absolute());
     assert_eq!((chain.limits.requests_per_second, chain.limits.burst, chain.limits.in_flight), (50, 100, 32));
-    assert_eq!(chain.client.trust_threshold, Fraction { numerator: 1, denominator: 3 });
+    assert_eq!(chain.cosmos().unwrap().trust_threshold, Fraction { numerator: 1, denominator: 3 });
     assert_eq!(chain.key.source, KeySource::Keystore { passphrase_env: None });
     assert_eq!(path.channels[0].order, Order::Unordered);
     assert_eq!(path.channels[0].version, "ics20-1");
@@ -296,8 +296,8 @@ proptest! {
         let path = template::NewPath { name: "p".parse().unwrap(), a: a.id.clone(), b: b.id.clone(), channels: vec![channel.clone()] };
         let settings = good(&template::template(&[a.clone(), b.clone()], &[path]));
         for (chain, new) in settings.chains.iter().zip([&a, &b]) {
-            prop_assert_eq!((&chain.id, &chain.rpc, &chain.account_prefix), (&new.id, &new.rpc, &new.account_prefix));
-            prop_assert_eq!(chain.gas.price.to_string(), new.gas_price.to_string());
+            prop_assert_eq!((&chain.id, &chain.rpc, &chain.cosmos().unwrap().account_prefix), (&new.id, &new.rpc, &new.account_prefix));
+            prop_assert_eq!(chain.cosmos().unwrap().gas.price.to_string(), new.gas_price.to_string());
         }
         let made = &settings.paths[0].channels[0];
         prop_assert_eq!((&made.b.port, made.order, &made.version), (&channel.b_port, channel.order, &channel.version));

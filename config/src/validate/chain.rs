@@ -10,15 +10,18 @@ use serde_spanned::Spanned;
 use super::{Check, narrow, table};
 use crate::error::Kind;
 use crate::limits;
-use crate::settings::{Chain, Client, Gas, Key, KeySource, MethodLimit, RequestLimits, Trusted};
+use crate::settings::{
+    Chain, Client, Cosmos, Family, Gas, Key, KeySource, MethodLimit, RequestLimits, Substrate, Trusted,
+};
 use crate::values::{
     AccountPrefix, Coin, Endpoint, Expected, Fraction, GasMultiplier, GasPrice, KeyName, StorePrefix, Variable,
     address, expected,
 };
 use crate::written::{self, Text};
 
+/// The words of `type`.
 #[derive(Clone, Copy, PartialEq)]
-enum Family {
+enum Type {
     Cosmos,
     Substrate,
 }
@@ -60,31 +63,26 @@ fn one(
     defaults: &RequestLimits,
     methods: &[MethodLimit],
 ) -> Option<Chain> {
-    let families = [("cosmos", Family::Cosmos), ("substrate", Family::Substrate)];
+    let families = [("cosmos", Type::Cosmos), ("substrate", Type::Substrate)];
     let family = check.choice(&["chains", "type"], &chain.r#type, &families);
-    if family == Some(Family::Substrate) {
-        let at = chain.r#type.as_ref().map_or(range.clone(), Spanned::span);
-        let message = "chains of type \"substrate\" are not supported by this build yet";
-        check.fail(Kind::Unsupported, &at, message, "remove the chain and its paths, or write type = \"cosmos\"");
-        return None;
-    }
+    only(check, chain, family.unwrap_or(Type::Cosmos));
     let id = check.required(&["chains", "id"], &chain.id, range, chain_id);
     let rpc = rpc(check, chain, range);
     let ws = check.endpoint(&["chains", "ws"], &chain.ws, Endpoint::ws);
     let archive_rpc = check.endpoint(&["chains", "archive_rpc"], &chain.archive_rpc, Endpoint::http);
-    let keys = ["chains", "account_prefix"];
-    let account_prefix = check.required(&keys, &chain.account_prefix, range, AccountPrefix::new);
-    let coin_type = check.number(&["chains", "coin_type"], &chain.coin_type, &limits::COIN_TYPE);
-    let store_prefix = match &chain.store_prefix {
-        None => StorePrefix::new("ibc").ok(),
-        text => check.text(&["chains", "store_prefix"], text, StorePrefix::new),
+    let store_prefix = match (&chain.store_prefix, family) {
+        (None, Some(Type::Substrate)) => StorePrefix::new("ibc/").ok(),
+        (None, _) => StorePrefix::new("ibc").ok(),
+        (text, _) => check.text(&["chains", "store_prefix"], text, StorePrefix::new),
     };
     let block_time = check.millis(&["chains", "block_time_ms"], &chain.block_time_ms, &limits::BLOCK_TIME_MS);
     let timeout = check.number(&["chains", "tx_timeout_blocks"], &chain.tx_timeout_blocks, &limits::TX_TIMEOUT_BLOCKS);
     let max_tx_bytes = check.size(&["chains", "max_tx_bytes"], &chain.max_tx_bytes, &limits::MAX_TX_BYTES);
     let key = key(check, &table(&chain.key), chain.key.as_ref().map_or(range.clone(), Spanned::span));
-    let gas_range = chain.gas.as_ref().map_or(range.clone(), Spanned::span);
-    let gas = gas(check, &table(&chain.gas), &gas_range, account_prefix.as_ref());
+    let family = match family {
+        Some(Type::Substrate) => substrate(check, chain, range).map(Family::Substrate),
+        _ => cosmos(check, chain, range).map(Family::Cosmos),
+    };
     let trusted = trusted(check, chain);
     let client = client(check, &table(&chain.client));
     let written = table(&chain.limits);
@@ -93,7 +91,10 @@ fn one(
     let narrow = narrow::all(check, &written, &addresses, &limits, methods);
     let ws = match (ws, &chain.ws) {
         (Some(ws), _) => Some(ws),
-        (None, None) => rpc.first().and_then(Endpoint::websocket),
+        (None, None) => match &family {
+            Some(Family::Substrate(_)) => rpc.first().and_then(Endpoint::websocket_here),
+            _ => rpc.first().and_then(Endpoint::websocket),
+        },
         (None, Some(_)) => None,
     };
     Some(Chain {
@@ -101,18 +102,95 @@ fn one(
         ws: ws?,
         rpc,
         archive_rpc,
-        account_prefix: account_prefix?,
-        coin_type: u32::try_from(coin_type).unwrap_or(u32::MAX),
+        family: family?,
         store_prefix: store_prefix?,
         block_time,
         tx_timeout_blocks: timeout,
         max_tx_bytes,
         key: key?,
-        gas: gas?,
         trusted,
         client: client?,
         limits,
         narrow,
+    })
+}
+
+/// Keys that mean something for chains of the other type only.
+fn only(check: &mut Check<'_>, chain: &written::Chain, family: Type) {
+    let (gas, client) = (table(&chain.gas), table(&chain.client));
+    fn at<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
+        value.as_ref().map(Spanned::span)
+    }
+    let cosmos = [
+        ("account_prefix", at(&chain.account_prefix)),
+        ("coin_type", at(&chain.coin_type)),
+        ("price", at(&gas.price)),
+        ("multiplier", at(&gas.multiplier)),
+        ("max_per_tx", at(&gas.max_per_tx)),
+        ("default_per_message", at(&gas.default_per_message)),
+        ("fee_granter", at(&gas.fee_granter)),
+        ("memo_prefix", at(&gas.memo_prefix)),
+        ("trust_threshold", at(&client.trust_threshold)),
+    ];
+    let substrate =
+        [("ss58_prefix", at(&chain.ss58_prefix)), ("tip", at(&gas.tip)), ("checksum", at(&client.checksum))];
+    let (foreign, kind): (&[_], _) = match family {
+        Type::Cosmos => (&substrate, "substrate"),
+        Type::Substrate => (&cosmos, "cosmos"),
+    };
+    for (name, place) in foreign {
+        if let Some(place) = place {
+            let message = format!("`{name}` means nothing for this chain: it belongs to type = \"{kind}\"");
+            check.fail(Kind::Invalid, place, message, format!("remove it, or write type = \"{kind}\""));
+        }
+    }
+}
+
+fn cosmos(check: &mut Check<'_>, chain: &written::Chain, range: &Range<usize>) -> Option<Cosmos> {
+    let keys = ["chains", "account_prefix"];
+    let account_prefix = check.required(&keys, &chain.account_prefix, range, AccountPrefix::new);
+    let coin_type = check.number(&["chains", "coin_type"], &chain.coin_type, &limits::COIN_TYPE);
+    let gas_range = chain.gas.as_ref().map_or(range.clone(), Spanned::span);
+    let gas = gas(check, &table(&chain.gas), &gas_range, account_prefix.as_ref());
+    let trust_threshold = trust_threshold(check, &table(&chain.client));
+    Some(Cosmos {
+        account_prefix: account_prefix?,
+        coin_type: u32::try_from(coin_type).unwrap_or(u32::MAX),
+        gas: gas?,
+        trust_threshold: trust_threshold?,
+    })
+}
+
+fn substrate(check: &mut Check<'_>, chain: &written::Chain, range: &Range<usize>) -> Option<Substrate> {
+    let ss58_prefix = check.number(&["chains", "ss58_prefix"], &chain.ss58_prefix, &limits::SS58_PREFIX);
+    let gas = table(&chain.gas);
+    let gas_range = chain.gas.as_ref().map_or(range.clone(), Spanned::span);
+    let tip = check.required(&["chains", "gas", "tip"], &gas.tip, &gas_range, |text| text.parse::<Coin>());
+    let max_fee = check.text(&["chains", "gas", "max_fee"], &gas.max_fee, |text| text.parse::<Coin>());
+    if let (Some(fee), Some(tip), Some(text)) = (&max_fee, &tip, &gas.max_fee)
+        && fee.denom != tip.denom
+    {
+        let message = format!("`max_fee` is in {}, but `tip` is in {}", fee.denom, tip.denom);
+        let help = format!("write for example: max_fee = \"{}{}\"", fee.amount, tip.denom);
+        check.fail(Kind::Invalid, &text.span(), message, help);
+    }
+    let read = |text: &str| {
+        let mut checksum = [0; 32];
+        match hex::decode_to_slice(text, &mut checksum) {
+            Ok(()) => Ok(checksum),
+            Err(_) => expected("the SHA-256 of the light client's code: 64 hexadecimal digits"),
+        }
+    };
+    let client = table(&chain.client);
+    let checksum = match &client.checksum {
+        None => Some(None),
+        text => check.text(&["chains", "client", "checksum"], text, read).map(Some),
+    };
+    Some(Substrate {
+        ss58_prefix: u16::try_from(ss58_prefix).unwrap_or(u16::MAX),
+        tip: tip?,
+        max_fee,
+        checksum: checksum?,
     })
 }
 
@@ -235,34 +313,38 @@ fn trusted(check: &mut Check<'_>, chain: &written::Chain) -> Option<Trusted> {
     Some(Trusted { height, hash })
 }
 
-fn client(check: &mut Check<'_>, client: &written::Client) -> Option<Client> {
+fn trust_threshold(check: &mut Check<'_>, client: &written::Client) -> Option<Fraction> {
     use std::cmp::Ordering::{Greater, Less};
-    let at = |key: &'static str| ["chains", "client", key];
-    let third = Fraction { numerator: 1, denominator: 3 };
     let threshold = |text: &str| match text.parse::<Fraction>()? {
         f if f.cmp_to(1, 3) == Less || f.cmp_to(1, 1) == Greater => {
             expected("from 1/3 to 1/1: with less, a third of the validators could forge headers")
         }
         f => Ok(f),
     };
+    match &client.trust_threshold {
+        None => Some(THIRD),
+        text => check.text(&["chains", "client", "trust_threshold"], text, threshold),
+    }
+}
+
+const THIRD: Fraction = Fraction { numerator: 1, denominator: 3 };
+
+fn client(check: &mut Check<'_>, client: &written::Client) -> Option<Client> {
+    use std::cmp::Ordering::Less;
+    let at = |key: &'static str| ["chains", "client", key];
     let refresh = |text: &str| match text.parse::<Fraction>()? {
         f if f.numerator == 0 || f.cmp_to(1, 1) != Less => {
             expected("above 0 and below 1: at 1 the client has expired before it is refreshed")
         }
         f => Ok(f),
     };
-    let trust_threshold = match &client.trust_threshold {
-        None => Some(third),
-        text => check.text(&at("trust_threshold"), text, threshold),
-    };
     let refresh_fraction = match &client.refresh_fraction {
-        None => Some(third),
+        None => Some(THIRD),
         text => check.text(&at("refresh_fraction"), text, refresh),
     };
     let period = check.number(&at("trusting_period_s"), &client.trusting_period_s, &limits::TRUSTING_PERIOD_S);
     let drift = check.millis(&at("max_clock_drift_ms"), &client.max_clock_drift_ms, &limits::MAX_CLOCK_DRIFT_MS);
     Some(Client {
-        trust_threshold: trust_threshold?,
         trusting_period: client.trusting_period_s.as_ref().map(|_| Duration::from_secs(period)),
         max_clock_drift: drift,
         refresh_fraction: refresh_fraction?,

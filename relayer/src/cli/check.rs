@@ -2,9 +2,9 @@
 
 use clap::Args;
 use futures::future::join_all;
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_chains::cosmos::tx::NO_ACCOUNT;
-use relayer_config::settings::{Chain as ChainSettings, Settings};
+use relayer_config::settings::{Chain as ChainSettings, Gas, Settings};
 use relayer_core::chain::Chain;
 use relayer_core::error::ChainErrorKind;
 use serde_json::json;
@@ -69,7 +69,7 @@ async fn open(
     settings: &Settings,
     chain: &ChainSettings,
     findings: &mut Vec<Finding>,
-) -> Option<(std::sync::Arc<CosmosChain>, bool)> {
+) -> Option<(std::sync::Arc<AnyChain>, bool)> {
     let about = format!("chain {}", chain.id);
     let opener = Opener::plain();
     let key = format!("{about}: key {}", chain.key.name);
@@ -94,13 +94,13 @@ async fn open(
 }
 
 /// One chain's node, wallet and price.
-async fn one(settings: &ChainSettings, chain: &CosmosChain, key: bool) -> Vec<Finding> {
+async fn one(settings: &ChainSettings, chain: &AnyChain, key: bool) -> Vec<Finding> {
     let about = format!("chain {}", settings.id);
     let mut findings = Vec::new();
     match chain.node_status().await {
         Ok(status) => findings.push(Finding::ok(
             about.as_str(),
-            format!("{} answers, CometBFT {}, height {}", status.endpoint, status.version, status.latest),
+            format!("{} answers, {}, height {}", status.endpoint, status.software, status.latest),
         )),
         Err(error) => {
             // Nothing else can be asked.
@@ -110,24 +110,33 @@ async fn one(settings: &ChainSettings, chain: &CosmosChain, key: bool) -> Vec<Fi
     if key {
         findings.extend(wallet(settings, chain).await);
     }
-    if settings.gas.price.numerator == 0 {
+    if let Some(cosmos) = settings.cosmos() {
+        findings.extend(price(&about, &cosmos.gas));
+    }
+    findings
+}
+
+/// What a price and its cap come to.
+fn price(about: &str, gas: &Gas) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if gas.price.numerator == 0 {
         let remedy = "most chains ask for a fee: write `price = \"0.025...\"` in `gas`, unless this one is free";
         findings.push(Finding::warning(format!("{about}: gas"), "the price is 0", remedy));
     }
-    let most = settings.gas.price.fee(settings.gas.max_per_tx);
-    if let Some(cap) = &settings.gas.max_fee
-        && settings.gas.price.fee(settings.gas.default_per_message) > cap.amount
+    let most = gas.price.fee(gas.max_per_tx);
+    if let Some(cap) = &gas.max_fee
+        && gas.price.fee(gas.default_per_message) > cap.amount
     {
         findings.push(Finding::problem(
             format!("{about}: gas"),
             format!("`max_fee` {cap} is below the fee of a single message"),
-            format!("raise it; a transaction of `max_per_tx` gas costs {most}{}", settings.gas.price.denom),
+            format!("raise it; a transaction of `max_per_tx` gas costs {most}{}", gas.price.denom),
         ));
     }
     findings
 }
 
-async fn wallet(settings: &ChainSettings, chain: &CosmosChain) -> Vec<Finding> {
+async fn wallet(settings: &ChainSettings, chain: &AnyChain) -> Vec<Finding> {
     let about = format!("chain {}: wallet {}", settings.id, chain.signer());
     // A wrong prefix shows here already; an account that does not exist owns 0.
     let (balance, denom) = match chain.balance().await {
@@ -141,9 +150,12 @@ async fn wallet(settings: &ChainSettings, chain: &CosmosChain) -> Vec<Finding> {
         return vec![Finding { remedy, ..Finding::chain(about, &error) }];
     }
     let found = format!("owns {balance}{denom}");
-    let one = settings.gas.price.fee(settings.gas.default_per_message);
-    let most = settings.gas.price.fee(settings.gas.max_per_tx);
-    vec![match settings.gas.fee_granter {
+    let Some(gas) = settings.cosmos().map(|cosmos| &cosmos.gas) else {
+        // What a message costs the runtime says when there is one.
+        return vec![if balance == 0 { Finding::problem(about, found, fund) } else { Finding::ok(about, found) }];
+    };
+    let (one, most) = (gas.price.fee(gas.default_per_message), gas.price.fee(gas.max_per_tx));
+    vec![match gas.fee_granter {
         Some(_) => Finding::ok(about, found),
         None if balance < one => Finding::problem(about, format!("{found}, a message costs about {one}{denom}"), fund),
         None if balance < most.saturating_mul(10) => {

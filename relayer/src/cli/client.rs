@@ -1,7 +1,7 @@
 //! `relayer client`
 
 use clap::{Args, Subcommand, ValueEnum};
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_config::settings::{Path, Settings};
 use relayer_core::chain::Chain;
 use relayer_core::id::{ClientId, Height};
@@ -169,11 +169,11 @@ async fn all(settings: &Settings, chain: &relayer_config::settings::Chain) -> Re
     let head = host.head().await.map_err(CliError::Chain)?;
     let mut rows = Vec::new();
     for (id, state) in host.clients().await.map_err(CliError::Chain)? {
-        // Any Cosmos adapter decodes an ICS-07 client; the chain it tracks need not be configured.
-        let seen = inspect::with_newest(host.as_ref(), host.as_ref(), &id, state.clone()).await;
+        // The chain it tracks need not be configured.
+        let seen = inspect::any_newest(host.as_ref(), &id, state.clone()).await;
         let seen = match seen {
             Ok(client) => Ok((client.clone(), client.expires_in_ns(head.time), client.status(head.time))),
-            Err(_) if !state.type_url.starts_with("/ibc.lightclients.tendermint.") => {
+            Err(_) if !state.type_url.starts_with("/ibc.lightclients.") => {
                 Err(relayer_core::error::Detail::new(&state.type_url).to_string())
             }
             Err(error) => Err(error.to_string()),
@@ -237,8 +237,8 @@ async fn update(common: &Common, settings: &Settings, path: &Path, side: Side) -
 
 /// The messages that bring a client to the newest height of the chain it tracks, verified.
 async fn headers(
-    host: &CosmosChain,
-    tracked: &CosmosChain,
+    host: &AnyChain,
+    tracked: &AnyChain,
     id: &ClientId,
 ) -> Result<(Height, Height, Vec<Message>), CliError> {
     let head = tracked.head().await?;

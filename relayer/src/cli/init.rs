@@ -344,6 +344,6 @@ mod tests {
         let flags: Vec<ChainFlag> = flags.iter().map(|f| flag(f).unwrap()).collect();
         Init { chain: flags, ..init() }.run(&common).await.unwrap();
         let settings = relayer_config::parse(&std::fs::read_to_string(&config).unwrap(), "relayer.toml").unwrap();
-        assert_eq!(settings.chains[1].account_prefix.as_str(), "osmo");
+        assert_eq!(settings.chains[1].cosmos().unwrap().account_prefix.as_str(), "osmo");
     }
 }

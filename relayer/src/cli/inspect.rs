@@ -127,22 +127,24 @@ pub(super) async fn client(
     let stored = host.query(&[StorePath::ClientState(id.clone())], None, false).await?.pop().and_then(|p| p.value);
     let Some(stored) = stored else { return Ok(None) };
     let state = any(host, &stored, "client state")?;
-    with_newest(host, tracked, id, state).await.map(Some)
+    let path = |latest| StorePath::ConsensusState(id.clone(), latest);
+    let info = tracked.client_info(&state)?;
+    let newest = newest(host, path(info.latest)).await?;
+    let time = newest.as_ref().map(|state| tracked.consensus_time(state)).transpose()?;
+    Ok(Some(ClientSeen { info, state, newest, time }))
 }
 
-/// The same, its state being known.
-pub(super) async fn with_newest(
-    host: &dyn Chain,
-    tracked: &dyn Chain,
-    id: &ClientId,
-    state: Any,
-) -> Result<ClientSeen, ChainError> {
-    let info = tracked.client_info(&state)?;
-    let path = StorePath::ConsensusState(id.clone(), info.latest);
-    let newest = host.query(&[path], None, false).await?.pop().and_then(|p| p.value);
-    let newest = newest.map(|bytes| any(host, &bytes, "consensus state")).transpose()?;
-    let time = newest.as_ref().map(|state| tracked.consensus_time(state)).transpose()?;
+/// A client of whatever chain, its state being known.
+pub(super) async fn any_newest(host: &dyn Chain, id: &ClientId, state: Any) -> Result<ClientSeen, ChainError> {
+    let info = relayer_chains::client_info(host.id(), &state)?;
+    let newest = newest(host, StorePath::ConsensusState(id.clone(), info.latest)).await?;
+    let time = newest.as_ref().map(|state| relayer_chains::consensus_time(host.id(), state)).transpose()?;
     Ok(ClientSeen { info, state, newest, time })
+}
+
+async fn newest(host: &dyn Chain, path: StorePath) -> Result<Option<Any>, ChainError> {
+    let newest = host.query(&[path], None, false).await?.pop().and_then(|p| p.value);
+    newest.map(|bytes| any(host, &bytes, "consensus state")).transpose()
 }
 
 /// Reads one end of a path.

@@ -148,8 +148,7 @@ impl Add {
             (None, false) => piped()?,
         };
         // A secret that gives no key is told now, not at the first start.
-        let key = Key::from_secret(&secret, chain.coin_type, 0).into_diagnostic()?;
-        let address = key.address(chain.account_prefix.as_str()).into_diagnostic()?;
+        let address = crate::open::address_of(chain, &secret)?;
         let file = Keystore::new(settings.store.keys())
             .add(&chain.id, name, &secret, self.passphrase(chain)?)
             .into_diagnostic()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use ibc_proto::ibc::core::channel::v1::State as ChannelState;
 use ibc_proto::ibc::core::connection::v1::State as ConnectionState;
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_core::chain::{Chain, Path as StorePath, Pending};
 use relayer_core::error::{ChainError, ChainErrorKind, Detail};
 use relayer_core::handshake::{ChannelEnd, ConnectionEnd};
@@ -136,11 +136,11 @@ fn sequences(numbers: Vec<u64>) -> Vec<Sequence> {
     numbers.into_iter().map(Sequence).collect()
 }
 
-fn absent(chain: &CosmosChain, what: &str) -> CliError {
+fn absent(chain: &AnyChain, what: &str) -> CliError {
     CliError::Chain(ChainError::new(chain.id(), ChainErrorKind::NotFound, what))
 }
 
-async fn open(common: &Common, id: &str) -> Result<Arc<CosmosChain>, Failure> {
+async fn open(common: &Common, id: &str) -> Result<Arc<AnyChain>, Failure> {
     let settings = common.settings()?;
     let chain = find_chain(&settings, &common.config, id)?;
     Ok(Opener::plain().open_without_key(&settings, &chain.id).await?)
@@ -172,20 +172,20 @@ impl QueryArgs {
     }
 }
 
-async fn head(common: &Common, chain: &CosmosChain) -> Done {
+async fn head(common: &Common, chain: &AnyChain) -> Done {
     let status = chain.node_status().await.map_err(CliError::Chain)?;
     let head = chain.head().await.map_err(CliError::Chain)?;
     let value = json!({
         "chain": chain.id(), "height": head.height.number, "revision": head.height.revision, "time_ns": head.time.0,
-        "earliest": status.earliest, "node": status.endpoint, "version": status.version,
+        "earliest": status.earliest, "node": status.endpoint, "version": status.software,
     });
     common.say(&value, || {
         format!(
-            "{}: height {} (oldest kept {}), CometBFT {} at {}",
+            "{}: height {}{}, {} at {}",
             chain.id(),
             head.height.number,
-            status.earliest,
-            status.version,
+            status.earliest.map_or_else(String::new, |oldest| format!(" (oldest kept {oldest})")),
+            status.software,
             status.endpoint
         )
     })
@@ -218,14 +218,15 @@ async fn balance(common: &Common, id: &str, address: Option<String>, denom: Opti
     })
 }
 
-async fn client(common: &Common, chain: &CosmosChain, id: &ClientId) -> Done {
+async fn client(common: &Common, chain: &AnyChain, id: &ClientId) -> Done {
     let head = chain.head().await.map_err(CliError::Chain)?;
     let state = chain.client_state(id).await.map_err(CliError::Chain)?;
     let kind = Detail::new(&state.type_url).to_string();
     let status = chain.client_status(id).await.map_err(CliError::Chain)?;
     let heights = chain.consensus_heights(id).await.map_err(CliError::Chain)?;
-    let seen = inspect::with_newest(chain, chain, id, state).await.map_err(CliError::Chain)?;
+    let seen = inspect::any_newest(chain, id, state).await.map_err(CliError::Chain)?;
     let left = seen.expires_in_ns(head.time);
+    let status = status.unwrap_or_else(|| seen.status(head.time).to_owned());
     let value = json!({
         "chain": chain.id(), "client": id, "type": kind, "status": status, "tracks": seen.info.chain,
         "latest": seen.info.latest.to_string(), "trusting_period_s": seen.info.trusting_period_ns / 1_000_000_000,
@@ -246,13 +247,13 @@ async fn client(common: &Common, chain: &CosmosChain, id: &ClientId) -> Done {
     })
 }
 
-async fn stored(chain: &CosmosChain, path: StorePath) -> Result<Vec<u8>, CliError> {
+async fn stored(chain: &AnyChain, path: StorePath) -> Result<Vec<u8>, CliError> {
     let what = path.to_string();
     let found = chain.query(&[path], None, false).await?.pop().and_then(|p| p.value);
     found.ok_or_else(|| absent(chain, &what))
 }
 
-async fn connection(common: &Common, chain: &CosmosChain, id: &ConnectionId) -> Done {
+async fn connection(common: &Common, chain: &AnyChain, id: &ConnectionId) -> Done {
     let bytes = stored(chain, StorePath::Connection(id.clone())).await?;
     let state = |why: &str| CliError::State { chain: chain.id().clone(), what: why.to_owned() };
     let end = ConnectionEnd::decode(&bytes).map_err(state)?;
@@ -274,7 +275,7 @@ async fn connection(common: &Common, chain: &CosmosChain, id: &ConnectionId) -> 
     })
 }
 
-async fn connections(common: &Common, chain: &CosmosChain) -> Done {
+async fn connections(common: &Common, chain: &AnyChain) -> Done {
     let all = chain.connections().await.map_err(CliError::Chain)?;
     let safe = |text: &str| Detail::new(text).to_string();
     let rows: Vec<Vec<String>> = all
@@ -291,7 +292,7 @@ async fn connections(common: &Common, chain: &CosmosChain) -> Done {
     list(common, chain, "connections", &names, &head, &rows)
 }
 
-async fn channel(common: &Common, chain: &CosmosChain, id: PortChannel) -> Done {
+async fn channel(common: &Common, chain: &AnyChain, id: PortChannel) -> Done {
     let bytes = stored(chain, StorePath::Channel(id.port.clone(), id.channel.clone())).await?;
     let state = |why: &str| CliError::State { chain: chain.id().clone(), what: why.to_owned() };
     let end = ChannelEnd::decode(&bytes).map_err(state)?;
@@ -314,7 +315,7 @@ async fn channel(common: &Common, chain: &CosmosChain, id: PortChannel) -> Done 
     })
 }
 
-async fn channels(common: &Common, chain: &CosmosChain, connection: Option<ConnectionId>) -> Done {
+async fn channels(common: &Common, chain: &AnyChain, connection: Option<ConnectionId>) -> Done {
     let all = chain.channels(connection.as_ref()).await.map_err(CliError::Chain)?;
     let safe = |text: &str| Detail::new(text).to_string();
     let rows: Vec<Vec<String>> = all
@@ -332,7 +333,7 @@ async fn channels(common: &Common, chain: &CosmosChain, connection: Option<Conne
     list(common, chain, "channels", &names, &["CHANNEL", "STATE", "CONNECTION", "COUNTERPARTY", "VERSION"], &rows)
 }
 
-fn list(common: &Common, chain: &CosmosChain, what: &str, names: &[&str], head: &[&str], rows: &[Vec<String>]) -> Done {
+fn list(common: &Common, chain: &AnyChain, what: &str, names: &[&str], head: &[&str], rows: &[Vec<String>]) -> Done {
     let entry = |row: &Vec<String>| -> Value {
         names
             .iter()

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_core::chain::{Chain, Draft, Outcome, Signed};
 use relayer_core::error::{Remedy, TxFailure};
 use relayer_core::id::{AccountSequence, Height, TxHash};
@@ -36,7 +36,7 @@ pub(super) fn as_text<S: serde::Serializer>(value: &impl ToString, serializer: S
 
 /// Sends each batch as one transaction and waits until all are in blocks.
 pub(super) async fn send(
-    chain: &Arc<CosmosChain>,
+    chain: &Arc<AnyChain>,
     batches: Vec<Vec<Message>>,
     does: &'static str,
     bar: &Progress,
@@ -87,7 +87,7 @@ pub(super) async fn send(
 
 /// Signs and broadcasts; again where that can help.
 async fn hand_over(
-    chain: &CosmosChain,
+    chain: &AnyChain,
     mut draft: Draft,
     next: &mut AccountSequence,
 ) -> Result<(Draft, Signed), TxFailure> {
@@ -130,7 +130,7 @@ async fn hand_over(
 }
 
 /// Waits until the transaction is in a block, or can't be any more.
-async fn committed(chain: &CosmosChain, draft: &Draft, signed: &Signed) -> Result<Committed, TxFailure> {
+async fn committed(chain: &AnyChain, draft: &Draft, signed: &Signed) -> Result<Committed, TxFailure> {
     loop {
         let head = chain.head().await?;
         match chain.outcome(signed.hash).await? {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use miette::IntoDiagnostic;
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_chains::cosmos::tx::{Transfer as Ics20, transfer};
 use relayer_config::settings::{ChannelEnd, Coin, Settings};
 use relayer_core::chain::Chain;
@@ -217,7 +217,7 @@ impl Transfer {
     }
 
     /// The sending chain with the key that signs.
-    async fn open(&self, settings: &Settings, id: &ChainId) -> Result<Arc<CosmosChain>, Failure> {
+    async fn open(&self, settings: &Settings, id: &ChainId) -> Result<Arc<AnyChain>, Failure> {
         let secret = match (&self.key, &self.key_env) {
             (None, None) => return Ok(Opener::plain().open(settings, id).await?),
             (_, Some(variable)) => keys::from_env(variable).into_diagnostic()?,
@@ -236,7 +236,7 @@ impl Transfer {
         &self,
         settings: &Settings,
         route: &Route,
-        chain: &CosmosChain,
+        chain: &AnyChain,
     ) -> Result<(Height, Timestamp), Failure> {
         let seconds = match (self.timeout_seconds, self.timeout_height_offset) {
             (None, None) => 600,
@@ -251,7 +251,7 @@ impl Transfer {
             (Some(offset), Some(head)) => Height::new(head.height.revision, head.height.number.saturating_add(offset)),
             (Some(offset), None) => {
                 let (_, state) = chain.channel_client(&route.source).await.map_err(CliError::Chain)?;
-                let latest = chain.client_info(&state).map_err(CliError::Chain)?.latest;
+                let latest = relayer_chains::client_info(chain.id(), &state).map_err(CliError::Chain)?.latest;
                 Height::new(latest.revision, latest.number.saturating_add(offset))
             }
         };
@@ -271,7 +271,7 @@ impl Transfer {
 
 /// The sequences that our transactions' packets got, from the facts of their blocks.
 async fn sequences(
-    chain: &CosmosChain,
+    chain: &AnyChain,
     source: &PortChannel,
     committed: &[Committed],
     receiver: &str,

@@ -26,14 +26,22 @@ use super::verify;
 
 /// Reads a client state that tracks this chain.
 pub(crate) fn decode(node: &Node, client_state: &Any) -> Result<ClientState, ChainError> {
-    ClientState::decode(client_state).map_err(|reason| node.error(ChainErrorKind::Malformed, reason.to_string()))
+    read(node.chain(), client_state)
 }
 
-pub(crate) fn info(node: &Node, client_state: &Any) -> Result<ClientInfo, ChainError> {
-    let state = decode(node, client_state)?;
+fn read(named: &ChainId, client_state: &Any) -> Result<ClientState, ChainError> {
+    ClientState::decode(client_state).map_err(|reason| malformed(named, &reason))
+}
+
+fn malformed(named: &ChainId, why: &dyn std::fmt::Display) -> ChainError {
+    ChainError::new(named, ChainErrorKind::Malformed, why.to_string())
+}
+
+/// What a client state of this family says; `named` is whose error it is.
+pub fn info(named: &ChainId, client_state: &Any) -> Result<ClientInfo, ChainError> {
+    let state = read(named, client_state)?;
     let parameters = state.parameters();
-    let chain =
-        ChainId::new(&parameters.chain_id).map_err(|error| node.error(ChainErrorKind::Malformed, error.to_string()))?;
+    let chain = ChainId::new(&parameters.chain_id).map_err(|error| malformed(named, &error))?;
     let latest = state.latest_height();
     Ok(ClientInfo {
         chain,
@@ -43,9 +51,10 @@ pub(crate) fn info(node: &Node, client_state: &Any) -> Result<ClientInfo, ChainE
     })
 }
 
-pub(crate) fn consensus_time(node: &Node, state: &Any) -> Result<Timestamp, ChainError> {
+/// The time of a consensus state of this family; `named` is whose error it is.
+pub fn consensus_time(named: &ChainId, state: &Any) -> Result<Timestamp, ChainError> {
     let state = ConsensusState::decode(state);
-    let state = state.map_err(|reason| node.error(ChainErrorKind::Malformed, reason.to_string()))?;
+    let state = state.map_err(|reason| malformed(named, &reason))?;
     Ok(Timestamp(state.timestamp().as_nanos()))
 }
 

@@ -48,8 +48,8 @@ use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::{BlockFacts, Head, TxReport};
 use relayer_core::id::{AccountSequence, ChainId, ClientId, Height, Sequence, Timestamp, TxHash};
 
+pub use client::{consensus_time, info as client_info};
 pub use config::CosmosConfig;
-pub use query::NodeStatus;
 
 use crate::Cpu;
 use crate::rpc::{RpcClient, SetupError};
@@ -244,11 +244,11 @@ impl Chain for CosmosChain {
     }
 
     fn client_info(&self, client_state: &Any) -> Result<ClientInfo, ChainError> {
-        client::info(&self.node, client_state)
+        client_info(&self.id, client_state)
     }
 
     fn consensus_time(&self, consensus_state: &Any) -> Result<Timestamp, ChainError> {
-        client::consensus_time(&self.node, consensus_state)
+        consensus_time(&self.id, consensus_state)
     }
 
     async fn check_header(

@@ -25,19 +25,7 @@ use relayer_core::packet::PortChannel;
 
 use super::CosmosChain;
 use super::limits::{PAGE, PAGES};
-
-/// What a node says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeStatus {
-    /// CometBFT's version.
-    pub version: String,
-    /// The newest block.
-    pub latest: u64,
-    /// The oldest block it keeps.
-    pub earliest: u64,
-    /// Which endpoint: a label without secrets.
-    pub endpoint: String,
-}
+use crate::NodeStatus;
 
 impl CosmosChain {
     /// `/status`; fails when the endpoint is of another chain or catching up.
@@ -45,9 +33,9 @@ impl CosmosChain {
         let said = self.node().call::<super::wire::Status>("status", serde_json::json!({})).await?;
         self.node().check_status(&said)?;
         Ok(NodeStatus {
-            version: relayer_core::error::Detail::new(&said.value.node_info.version).as_str().to_owned(),
+            software: format!("CometBFT {}", relayer_core::error::Detail::new(&said.value.node_info.version)),
             latest: said.value.sync_info.latest_block_height.0,
-            earliest: said.value.sync_info.earliest_block_height.0,
+            earliest: Some(said.value.sync_info.earliest_block_height.0),
             endpoint: said.endpoint.label().to_string(),
         })
     }

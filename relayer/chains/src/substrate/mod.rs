@@ -35,6 +35,7 @@ mod light;
 pub mod limits;
 mod node;
 mod pending;
+mod query;
 mod root;
 mod runtime;
 mod skip;
@@ -58,6 +59,7 @@ use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::{BlockFacts, Head, TxReport};
 use relayer_core::id::{AccountSequence, ChainId, ClientId, Height, Sequence, Timestamp, TxHash};
 
+pub use client::{consensus_time, info as client_info};
 pub use config::SubstrateConfig;
 
 use crate::Cpu;
@@ -248,11 +250,11 @@ impl Chain for SubstrateChain {
     }
 
     fn client_info(&self, client_state: &Any) -> Result<ClientInfo, ChainError> {
-        client::info(&self.node, client_state)
+        client_info(&self.id, client_state)
     }
 
     fn consensus_time(&self, consensus_state: &Any) -> Result<Timestamp, ChainError> {
-        client::consensus_time(&self.node, consensus_state)
+        consensus_time(&self.id, consensus_state)
     }
 
     async fn check_header(

@@ -15,8 +15,7 @@ use relayer_core::packet::PortChannel;
 
 use super::limits::{KEYS_PER_PAGE, PAGES};
 use super::node::{Node, Said};
-use super::store::{key, values};
-use super::wire;
+use super::store::{key, keys, values};
 
 /// Sequences in the state after a block, ascending.
 pub(crate) async fn pending(
@@ -72,29 +71,15 @@ async fn there(
 async fn commitments(node: &Node, prefix: &[u8], end: &PortChannel, hash: &Hash) -> Result<Vec<Sequence>, ChainError> {
     let start = format!("commitments/ports/{}/channels/{}/sequences/", end.port, end.channel);
     let start = key(prefix, &start);
-    let asked = wire::hex(&start);
-    let mut open = BTreeSet::new();
-    let mut last: Option<String> = None;
-    for _ in 0..PAGES {
-        let params = (&asked, KEYS_PER_PAGE, &last, wire::hex(hash));
-        let said: Said<Vec<String>> = node.must("state_getKeysPaged", params).await?;
-        let page = said.value.len();
-        for text in &said.value {
-            let sequence = wire::bytes(text).and_then(|bytes| {
-                let digits = std::str::from_utf8(bytes.strip_prefix(start.as_slice())?).ok()?;
-                digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-            });
-            match sequence {
-                Some(sequence) => open.insert(Sequence(sequence)),
-                None => return Err(node.malformed(&said.endpoint, "state_getKeysPaged")),
-            };
-        }
-        let newest = said.value.into_iter().next_back();
-        if page < usize::try_from(KEYS_PER_PAGE).unwrap_or(usize::MAX) || newest == last {
-            return Ok(open.into_iter().collect());
-        }
-        last = newest;
+    let said = keys(node, &start, hash).await?;
+    let sequence = |key: &Vec<u8>| {
+        let digits = std::str::from_utf8(key.strip_prefix(start.as_slice())?).ok()?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok().map(Sequence)).flatten()
+    };
+    let open: Option<BTreeSet<Sequence>> = said.value.iter().map(sequence).collect();
+    let open = open.ok_or_else(|| node.malformed(&said.endpoint, "state_getKeysPaged"))?;
+    if open.len() >= PAGES * usize::try_from(KEYS_PER_PAGE).unwrap_or(usize::MAX) {
+        tracing::warn!(chain = %node.chain(), %end, found = open.len(), "more commitments than are read at once");
     }
-    tracing::warn!(chain = %node.chain(), %end, found = open.len(), "more commitments than are read at once");
     Ok(open.into_iter().collect())
 }

@@ -10,7 +10,7 @@ use relayer_core::chain::{Path, Proven};
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::id::{ChannelId, Height};
 
-use super::limits::{KEYS_PER_QUERY, PATHS_PER_QUERY, QUARANTINE, VALUE_BYTES};
+use super::limits::{KEYS_PER_PAGE, KEYS_PER_QUERY, PAGES, PATHS_PER_QUERY, QUARANTINE, VALUE_BYTES};
 use super::node::{Node, Said};
 use super::root;
 use super::wire::{self, ReadProof, StorageChanges};
@@ -131,6 +131,33 @@ pub(crate) async fn values(
     }
     match by {
         Some(endpoint) => Ok(Said { value: values, endpoint }),
+        None => Err(node.error(ChainErrorKind::Unavailable, "")),
+    }
+}
+
+/// All keys that begin so in the state after a block, unproven, ascending; as many as [`PAGES`] hold.
+pub(crate) async fn keys(node: &Node, start: &[u8], hash: &Hash) -> Result<Said<Vec<Vec<u8>>>, ChainError> {
+    let asked = wire::hex(start);
+    let mut all = Vec::new();
+    let mut last: Option<String> = None;
+    let mut by = None;
+    for _ in 0..PAGES {
+        let params = (&asked, KEYS_PER_PAGE, &last, wire::hex(hash));
+        let said: Said<Vec<String>> = node.must("state_getKeysPaged", params).await?;
+        let full = said.value.len() >= usize::try_from(KEYS_PER_PAGE).unwrap_or(usize::MAX);
+        for text in &said.value {
+            let key = wire::bytes(text).filter(|key| key.starts_with(start));
+            all.push(key.ok_or_else(|| node.malformed(&said.endpoint, "state_getKeysPaged"))?);
+        }
+        let newest = said.value.into_iter().next_back();
+        by = Some(said.endpoint);
+        if !full || newest == last {
+            break;
+        }
+        last = newest;
+    }
+    match by {
+        Some(endpoint) => Ok(Said { value: all, endpoint }),
         None => Err(node.error(ChainErrorKind::Unavailable, "")),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_config::settings::{Path, Settings};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -40,8 +40,8 @@ pub struct Clear {
 
 /// What is looked at while a path is relayed.
 struct Watched {
-    a: Arc<CosmosChain>,
-    b: Arc<CosmosChain>,
+    a: Arc<AnyChain>,
+    b: Arc<AnyChain>,
     path: Arc<Relayed>,
 }
 

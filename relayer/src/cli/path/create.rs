@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use light_clients::{TendermintClient, Verifier};
-use relayer_chains::cosmos::CosmosChain;
+use relayer_chains::AnyChain;
 use relayer_config::edit::{ChannelIds, EndIds, PathIds as FileIds, write_path_ids};
 use relayer_config::settings::{self, Settings};
 use relayer_core::chain::Chain;
@@ -63,9 +62,10 @@ impl Create {
             }
         }
         let wanted = wanted(&settings, path);
+        let verifiers = Pair::new(a.verifier(), b.verifier());
         let links = Links {
             chains: Pair::new(a as Arc<dyn Chain>, b as Arc<dyn Chain>),
-            verifiers: Pair::new(verifier(), verifier()),
+            verifiers,
             cpu: Arc::new(|job| drop(tokio::task::spawn_blocking(job))),
         };
         let before = attempts.left().to_vec();
@@ -112,10 +112,6 @@ impl Create {
     }
 }
 
-fn verifier() -> Arc<dyn Verifier> {
-    Arc::new(TendermintClient)
-}
-
 /// Every id is in the file already: nothing will have to be paid for, most likely.
 fn complete(path: &settings::Path) -> bool {
     let channels = path.channels.iter().all(|c| c.a.channel.is_some() && c.b.channel.is_some());
@@ -123,10 +119,11 @@ fn complete(path: &settings::Path) -> bool {
 }
 
 /// Fails before the first transaction when a wallet is empty: otherwise a client would stand on one chain only.
-async fn can_pay(settings: &Settings, chain: &CosmosChain) -> Result<(), CliError> {
+async fn can_pay(settings: &Settings, chain: &AnyChain) -> Result<(), CliError> {
     let (balance, denom) = chain.balance().await?;
     let empty = || CliError::EmptyWallet { chain: chain.id().clone(), signer: chain.signer().to_owned(), denom };
-    let free = settings.chain(chain.id()).is_none_or(|c| c.gas.price.numerator == 0 || c.gas.fee_granter.is_some());
+    let gas = settings.chain(chain.id()).and_then(|chain| chain.cosmos()).map(|cosmos| &cosmos.gas);
+    let free = gas.is_some_and(|gas| gas.price.numerator == 0 || gas.fee_granter.is_some());
     match chain.account_sequence().await {
         Ok(_) if balance == 0 && !free => Err(empty()),
         Ok(_) => Ok(()),
