@@ -42,6 +42,7 @@ fn write() -> Done {
         block(name, &serde_json::from_str(&text)?)?;
     }
     answers()?;
+    messages()?;
     texts()
 }
 
@@ -199,6 +200,18 @@ fn answers() -> Done {
     let pruned =
         json!({ "response": { "code": 26, "log": "version does not exist", "height": "5", "codespace": "sdk" } });
     seed("abci_query", "pruned", &[pruned.to_string().as_bytes()])
+}
+
+/// XCM: the programs among the vectors.
+fn messages() -> Done {
+    let rows: Vec<Value> = serde_json::from_str(&fs::read_to_string("../../relayer/xcm/tests/vectors/messages.json")?)?;
+    for row in &rows {
+        let (name, digits) = (row["name"].as_str().unwrap_or_default(), row["hex"].as_str().unwrap_or_default());
+        if name.contains("-program-") {
+            seed("xcm", name, &[&hex::decode(digits)?])?;
+        }
+    }
+    Ok(())
 }
 
 /// JSON-RPC, WebSocket, configuration, identifiers, errors, keys, rows.
