@@ -29,6 +29,12 @@ enum Role {
 }
 
 impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Source => "Sent",
+            Self::Destination => "AckWritten",
+        }
+    }
     fn kind(self) -> u8 {
         match self {
             Self::Source => 0,
@@ -95,15 +101,20 @@ fn place(runtime: &Offline, end: &PortChannel, role: Role, sequence: Sequence) -
     let address = subxt::dynamic::storage::<Vec<Value>, Value>(IBC, PACKET_BLOCKS);
     let storage = runtime.storage();
     let entry = storage.entry(address).ok()?;
-    let parts = || {
+    let parts = |kind: Value| {
         vec![
             Value::from_bytes(end.port.as_str()),
             Value::from_bytes(end.channel.as_str()),
-            Value::u128(role.kind().into()),
+            kind,
             Value::u128(sequence.0.into()),
         ]
     };
-    entry.fetch_key(parts()).or_else(|_| entry.fetch_key(vec![Value::unnamed_composite(parts())])).ok()
+    // The kind is a variant or its number, the key a tuple or its parts.
+    let kinds = [Value::unnamed_variant(role.name(), []), Value::u128(role.kind().into())];
+    kinds.into_iter().find_map(|kind| {
+        let one = entry.fetch_key(vec![Value::unnamed_composite(parts(kind.clone()))]);
+        one.or_else(|_| entry.fetch_key(parts(kind))).ok()
+    })
 }
 
 /// Keeps the facts asked for; other packets of the block are of no interest.

@@ -45,6 +45,12 @@ impl Block {
         self.finality.hash
     }
 
+    /// The same with another number of the set.
+    pub(crate) fn in_set(&self, set_id: u64) -> Self {
+        let finality = Finality { set_id, ..self.finality };
+        Self { bytes: self.bytes.clone(), header: self.header.clone(), finality, timed: self.timed.clone() }
+    }
+
     /// The next block, with what its header says of the authorities to come.
     pub(crate) fn child(&self, bytes: Vec<u8>, lists: &Lists) -> Result<Self, Reason> {
         let chain = HeaderChain::decode(&[&bytes])?;

@@ -212,7 +212,7 @@ impl Light {
             Some(block) => block.hash(),
             None => {
                 let _one = inner.walking.lock().await;
-                blake2_256(&inner.linked(number).await?.0)
+                inner.linked(number).await?.0.first().map(|bytes| blake2_256(bytes)).unwrap_or_default()
             }
         };
         let same = match inner.kept.get(number) {
@@ -273,7 +273,7 @@ impl Inner {
     }
 
     /// The lowest block from a number on that is shown to be final; waits for one. What is verified already needs none.
-    async fn shown_from(&self, number: u32) -> Result<u32, ChainError> {
+    pub(super) async fn shown_from(&self, number: u32) -> Result<u32, ChainError> {
         loop {
             if let Some(shown) = self.justified.from(number) {
                 return Ok(shown.number);
@@ -300,8 +300,7 @@ impl Inner {
             chain = %self.node.chain(), number = said.value.number(), hash = %hex::encode(hash), endpoint = %said.endpoint,
             "trusting a node's block on first use; configure `trusted = {{ height, hash }}` to choose it yourself"
         );
-        self.kept.put(Arc::new(said.value));
-        Ok(())
+        self.take_root(said.value).await
     }
 
     /// Adopts the configured or stored trusted block; `false` when there is none.
@@ -316,7 +315,7 @@ impl Inner {
         };
         let error = match found {
             Some(Ok(block)) => {
-                self.kept.put(Arc::new(block));
+                self.take_root(block).await?;
                 return Ok(true);
             }
             Some(Err(error)) => Some(error),

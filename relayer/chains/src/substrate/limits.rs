@@ -21,6 +21,9 @@ pub const JUSTIFICATION_PERIOD: u64 = 512;
 pub const PERIODS_TRIED: usize = 8;
 /// Set changes in one update of a client: a session change an hour for more than two days.
 pub const UPDATE_HOPS: usize = 64;
+/// Numbers of authority sets tried when the state's own count is not what votes are signed with: 40 us each; chains whose count differs make
+/// their changes by hand.
+pub const SET_IDS: u64 = 4_096;
 /// Headers walked backwards below the lowest verified one: a day of 6-second blocks is 14,400.
 pub const BACKWARD_HEADERS: u64 = 15_000;
 /// Metadata of a runtime, bytes: Polkadot's has about 500 kB.

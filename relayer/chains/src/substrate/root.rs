@@ -3,7 +3,8 @@
 //! The state says who finalizes the next block and which change is announced: `Grandpa::Authorities`, `Grandpa::CurrentSetId`,
 //! `Grandpa::PendingChange`, and `Timestamp::Now`. A read proof against the header's root makes that as good as the hash. The runtime
 //! counts a set from the block that schedules its change, GRANDPA from the one after which it votes: while a change is pending, the
-//! set that votes is the one before. Values are in SCALE as `pallet-grandpa` stores them; nothing else is taken.
+//! set that votes is the one before. A runtime that changes authorities without sessions does not count at all: whoever takes a block from here
+//! sees to the set's number ([`super::walk`]). Values are in SCALE as `pallet-grandpa` stores them; nothing else is taken.
 
 use light_clients::commitment::trie::TrieProof;
 use light_clients::grandpa::{

@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use ed25519_consensus::{Signature, VerificationKey};
 use light_clients::Reason;
-use light_clients::grandpa::{AuthoritySet, Hash, Justification, SubstrateHeader, blake2_256};
+use light_clients::grandpa::{AuthoritySet, Finality, Justification, SubstrateHeader, blake2_256, signed_bytes};
 use relayer_core::error::{ChainError, ChainErrorKind};
 
 use super::finality::{self, Shown};
 use super::kept::Block;
 use super::light::{Inner, OUT_OF_REACH};
 use super::limits::{
-    BACKWARD_HEADERS, HEADERS_PER_STEP, HOP_HEADERS, JUSTIFICATION_PERIOD, JUSTIFICATIONS, PERIODS_TRIED,
+    BACKWARD_HEADERS, HEADERS_PER_STEP, HOP_HEADERS, JUSTIFICATION_PERIOD, JUSTIFICATIONS, PERIODS_TRIED, SET_IDS,
 };
 use super::node::Said;
 use super::wire::{self, Header};
@@ -31,6 +32,13 @@ pub(crate) struct Hop {
     pub(crate) votes: Arc<Justification>,
     /// The list of the authorities that cast them, in SCALE.
     pub(crate) authorities: Arc<[u8]>,
+}
+
+/// A hop before its votes are checked.
+struct Way {
+    blocks: Vec<Arc<Block>>,
+    authorities: Arc<[u8]>,
+    shown: Shown,
 }
 
 impl Hop {
@@ -51,28 +59,56 @@ impl Inner {
     }
 
     pub(super) async fn hop(&self, from: Arc<Block>, goal: u32) -> Result<Hop, ChainError> {
+        let Way { blocks, authorities, shown } = self.way(&from, goal).await?;
+        let votes = self.checked(&from, &authorities, shown, blocks.last()).await?;
+        Ok(Hop { from, blocks, votes, authorities })
+    }
+
+    /// The blocks of a hop, who has to have voted for the last one, and a justification of it that nobody checked yet.
+    async fn way(&self, from: &Arc<Block>, goal: u32) -> Result<Way, ChainError> {
         let mut blocks: Vec<Arc<Block>> = Vec::new();
         let changed =
             |blocks: &[Arc<Block>]| blocks.last().is_some_and(|last| last.finality.set_id != from.finality.set_id);
         while !changed(&blocks) && blocks.len() < HOP_HEADERS {
-            let last = blocks.last().unwrap_or(&from).clone();
+            let last = blocks.last().unwrap_or(from).clone();
             if last.number() >= goal {
                 break;
             }
             self.extend(&last, goal, from.finality.set_id, &mut blocks).await?;
         }
-        let authorities = self.authorities(&from).await?;
-        let shown = loop {
+        let authorities = self.authorities(from).await?;
+        loop {
             let Some(last) = blocks.last() else {
                 return Err(self.node.error(ChainErrorKind::NotFound, "a way to the trusted block itself"));
             };
             match self.shown(last).await? {
-                Some(shown) => break shown,
+                Some(shown) => return Ok(Way { blocks, authorities, shown }),
                 None => self.shorten(&mut blocks).await?,
             }
+        }
+    }
+
+    /// Keeps a block that is trusted for its hash, and the way from there to the next justified one. States count sets as their sessions
+    /// make them, GRANDPA as they vote; where the two differ, the votes tell the number.
+    pub(super) async fn take_root(&self, block: Block) -> Result<(), ChainError> {
+        let goal = self.shown_from(block.number().saturating_add(1)).await?;
+        let block = Arc::new(block);
+        let Way { blocks, authorities, shown } = self.way(&block, goal).await?;
+        let (guess, list, votes) = (block.finality.set_id, authorities.clone(), shown.votes.clone());
+        let found = self.compute(move || set_of(&list, &votes, guess)).await?;
+        let set_id = found.ok_or_else(|| {
+            self.justified.refute(shown.number, &shown.by);
+            self.heads.refute(self.node.height(shown.number));
+            self.refused(&shown.by, shown.number, &Reason::Signature)
+        })?;
+        let counted = |block: &Arc<Block>| {
+            let later = block.finality.set_id.saturating_sub(guess);
+            Arc::new(block.in_set(set_id.saturating_add(later)))
         };
-        let votes = self.checked(&from, &authorities, shown, blocks.last()).await?;
-        Ok(Hop { from, blocks, votes, authorities })
+        let (block, blocks): (_, Vec<_>) = (counted(&block), blocks.iter().map(counted).collect());
+        self.checked(&block, &authorities, shown, blocks.last()).await?;
+        [block].into_iter().chain(blocks).for_each(|block| self.kept.put(block));
+        Ok(())
     }
 
     /// Headers after `last`, up to `goal`, the end of the set or the bound of one request.
@@ -227,17 +263,32 @@ impl Inner {
         self.node.lying(endpoint, reason.label(), format!("block {number} of {endpoint}: {reason}"))
     }
 
-    /// A block below the lowest verified one, with what its own state says of finality.
+    /// A block below the lowest verified one: its own state says who finalizes the next one, the blocks between the two which set that is.
     pub(super) async fn backward(&self, number: u32) -> Result<Arc<Block>, ChainError> {
-        let (bytes, _) = self.linked(number).await?;
-        let said = root::block(&self.node, &blake2_256(&bytes), &self.lists).await?;
-        let block = Arc::new(said.value);
-        self.anchors.put(block.clone());
-        Ok(block)
+        let (headers, above) = self.linked(number).await?;
+        let missing = || self.node.error(ChainErrorKind::NotFound, format!("block {number}"));
+        let mut headers = headers.into_iter();
+        let said = root::block(&self.node, &blake2_256(&headers.next().ok_or_else(missing)?), &self.lists).await?;
+        let mut blocks = vec![said.value];
+        for bytes in headers.chain([above.bytes.clone()]) {
+            let last = blocks.last().ok_or_else(missing)?;
+            let child = last.child(bytes, &self.lists);
+            blocks.push(child.map_err(|reason| self.refused(&said.endpoint, number, &reason))?);
+        }
+        let end = blocks.pop().ok_or_else(missing)?.finality;
+        if (Finality { set_id: above.finality.set_id, ..end }) != above.finality {
+            let detail = format!("what the state of {number} says of authorities does not lead to {}", above.number());
+            return Err(self.node.lying(&said.endpoint, "authorities_hash", detail));
+        }
+        for block in blocks {
+            let later = end.set_id.saturating_sub(block.finality.set_id);
+            self.kept.put(Arc::new(block.in_set(above.finality.set_id.saturating_sub(later))));
+        }
+        self.kept.get(number).ok_or_else(missing)
     }
 
-    /// The header of a block below a verified one: each is named by the hash in the next.
-    pub(super) async fn linked(&self, number: u32) -> Result<(Vec<u8>, Hash), ChainError> {
+    /// The headers from a block up to the nearest verified one above it, which comes beside them: each is named by the hash in the next.
+    pub(super) async fn linked(&self, number: u32) -> Result<(Vec<Vec<u8>>, Arc<Block>), ChainError> {
         let Some(above) = self.kept.above(number) else {
             return Err(self.node.error(ChainErrorKind::NotFound, "no trusted block above"));
         };
@@ -246,23 +297,34 @@ impl Inner {
             return Err(self.node.error(ChainErrorKind::Setup(OUT_OF_REACH), detail));
         }
         let (mut expected, mut high) = (above.header.parent_hash, above.number().saturating_sub(1));
+        let mut descending = Vec::new();
         loop {
             let step = u32::try_from(HEADERS_PER_STEP).unwrap_or(u32::MAX);
             let low = number.max(high.saturating_sub(step.saturating_sub(1)));
             let said = self.headers(low, high).await?;
-            let mut lowest = Vec::new();
             for bytes in said.value.into_iter().rev() {
-                let header = SubstrateHeader::decode_bytes(&bytes);
-                match header {
+                match SubstrateHeader::decode_bytes(&bytes) {
                     Ok(header) if blake2_256(&bytes) == expected => expected = header.parent_hash,
                     _ => return Err(self.node.lying(&said.endpoint, "hash_chain", format!("a header below {high}"))),
                 }
-                lowest = bytes;
+                descending.push(bytes);
             }
             if low <= number {
-                return Ok((lowest, expected));
+                descending.reverse();
+                return Ok((descending, above));
             }
             high = low.saturating_sub(1);
         }
     }
+}
+
+/// Of which set these authorities' votes are: signatures cover its number.
+fn set_of(list: &[u8], votes: &Justification, guess: u64) -> Option<u64> {
+    let set = AuthoritySet::decode(guess, list).ok()?;
+    let vote = votes.commit.precommits.iter().find(|vote| set.weight(&vote.id).is_some())?;
+    let key = VerificationKey::try_from(vote.id).ok()?;
+    let signature = Signature::from(vote.signature);
+    let near = [guess, guess.saturating_add(1), guess.saturating_sub(1)];
+    let signed = |id: &u64| key.verify(&signature, &signed_bytes(&vote.precommit, votes.round, *id)).is_ok();
+    near.into_iter().chain(0..SET_IDS).find(signed)
 }

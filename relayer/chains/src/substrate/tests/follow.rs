@@ -140,6 +140,28 @@ async fn trust_is_taken_from_the_operator_from_an_earlier_run_or_from_a_client()
 }
 
 #[tokio::test]
+async fn a_chain_whose_state_does_not_count_its_sets_is_followed_by_what_its_votes_say() {
+    let made = Chain::new();
+    made.lock().counts = false;
+    made.change(10, 1);
+    made.grow(4);
+    made.change(20, 0);
+    made.grow(3);
+    made.finalize();
+    let chain = made.open(|_| {}).await;
+    let told = chain.verified(at(9)).await.unwrap();
+    // Back before both changes, and forward again from there: the set numbers are the same.
+    let early = chain.verified(at(3)).await.unwrap();
+    let client = chain.new_client().await.unwrap().client_state;
+    let update = chain.client_message(&client, at(3), at(11)).await.unwrap();
+    assert_eq!(update.headers.len(), 3);
+    assert_eq!(apply(&client, early.consensus_state, &update), update.target.consensus_state);
+    let (hash, later) = (made.hash(9), None);
+    let other = made.open(|c| c.trust = Trust::Configured { height: 9, hash, later }).await;
+    assert_eq!(other.verified(at(9)).await.unwrap(), told);
+}
+
+#[tokio::test]
 async fn attack_22_votes_of_another_set_are_refused_and_their_teller_rests() {
     let made = Chain::new();
     made.grow(4);

@@ -135,10 +135,16 @@ fn pallet(name: &'static str, index: u8, event: MetaType) -> PalletMetadata {
     PalletMetadata { name, storage, calls, event, constants, error, index, docs }
 }
 
+#[derive(TypeInfo)]
+enum PacketEvent {
+    Sent,
+    AckWritten,
+}
+
 fn packet_blocks() -> PalletStorageMetadata {
     let ty = StorageEntryType::Map {
         hashers: vec![StorageHasher::Blake2_128Concat],
-        key: MetaType::new::<(Vec<u8>, Vec<u8>, u8, u64)>(),
+        key: MetaType::new::<(Vec<u8>, Vec<u8>, PacketEvent, u64)>(),
         value: MetaType::new::<u32>(),
     };
     let entry = StorageEntryMetadata {
