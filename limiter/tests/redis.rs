@@ -13,7 +13,9 @@ use limiter::store::hlc::Stamp;
 use limiter::store::{Budget, By, Charge, Leased, Settings, SharedBudgets, Target, Verdict, Write};
 use tokio::task::JoinSet;
 
-use self::members::{LATE, Member, SECOND, assert_never_over, instants, saturate, saturate_leased, standalone};
+use self::members::{
+    LATE, Member, SECOND, as_arranged, assert_never_over, instants, saturate, saturate_leased, standalone,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strong_mode_of_eight_tasks_in_each_of_two_members_never_over_admits() {
@@ -157,8 +159,8 @@ async fn what_is_left_of_a_lease_goes_back() {
     other.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_killed_in_mid_run_is_replaced_by_the_share_and_comes_back_without_over_admission() {
+/// Two members, one budget of 500 a second; the store is killed after 0.7 s and back, empty, 0.7 s later.
+async fn killed_in_mid_run() -> ((Vec<(Instant, By)>, Instant), Vec<u64>) {
     let mut server = servers::redis(&[]);
     let (a, b) = (Member::of(standalone(&server), "a").await, Member::of(standalone(&server), "b").await);
     servers::eventually("each sees both", || a.status().members == 2 && b.status().members == 2).await;
@@ -183,6 +185,15 @@ async fn a_store_killed_in_mid_run_is_replaced_by_the_share_and_comes_back_witho
     while let Some(done) = tasks.join_next().await {
         all.extend(done.expect("a task"));
     }
+    let losses = vec![a.status().losses, b.status().losses];
+    a.stop().await;
+    b.stop().await;
+    ((all, killed), losses)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_killed_in_mid_run_is_replaced_by_the_share_and_comes_back_without_over_admission() {
+    let (all, killed) = as_arranged(1, killed_in_mid_run).await;
     let first_local = all.iter().filter(|(at, by)| *by == By::Share && *at > killed).map(|(at, _)| *at).min();
     println!("first local decision {:?} after the kill; {} admitted", first_local.map(|at| at - killed), all.len());
     assert!(first_local.is_some());
@@ -190,8 +201,6 @@ async fn a_store_killed_in_mid_run_is_replaced_by_the_share_and_comes_back_witho
         all.iter().filter(|(at, by)| *by == By::Store && *at > killed + Duration::from_millis(700)).count();
     assert!(after_return > 100, "{after_return} decisions by the store after its return");
     assert_never_over(instants(&all), 500.0, 50.0, LATE);
-    a.stop().await;
-    b.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,13 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use limiter_core::Time;
-use limiter_core::bucket::{Bucket, Decision, Rate};
-
 use super::error::StoreError;
-use super::limits::{
-    BURST_PERIOD, KEY_CHARS, LEASE_BLOCK, LEASE_PATIENCE, LEASE_TTL_MAX, LEVELS, NAME_CHARS, PERIOD_US,
-};
+use super::limits::{BURST_PERIOD, KEY_CHARS, LEASE_TTL_MAX, NAME_CHARS, PERIOD_US};
 
 /// One shared budget. Every process must define a key alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +21,8 @@ pub struct Budget {
     /// What is left of the burst for admissions once leases may be spent late.
     pub(super) room: u64,
     pub(super) lease_ttl: Option<Duration>,
+    /// Tokens that a usual call takes.
+    pub(super) unit: u64,
 }
 
 impl Budget {
@@ -44,7 +41,7 @@ impl Budget {
         // One token may not take longer than the longest period, nor the rate more than one script number holds.
         check("tokens", tokens, 1, BURST_PERIOD / 4_096)?;
         check("burst", burst, 1, BURST_PERIOD.checked_div(period_us).unwrap_or(1))?;
-        Ok(Self { key, tokens, period_us, burst, room: burst, lease_ttl: None })
+        Ok(Self { key, tokens, period_us, burst, room: burst, lease_ttl: None, unit: 1 })
     }
 
     /// The same, and tokens may be leased in blocks.
@@ -67,6 +64,11 @@ impl Budget {
         Ok(budget)
     }
 
+    /// A usual call takes so many tokens, not one: blocks are as many times larger.
+    pub fn in_units(self, unit: u64) -> Self {
+        Self { unit: unit.max(1), ..self }
+    }
+
     /// Its key.
     pub fn key(&self) -> &str {
         &self.key
@@ -75,41 +77,6 @@ impl Budget {
     /// Most tokens that one decision can take.
     pub fn room(&self) -> u64 {
         self.room
-    }
-
-    /// The smallest block worth leasing: 50, or less where that would be most of the budget.
-    pub(super) fn block(&self, members: u32) -> u64 {
-        LEASE_BLOCK.min(self.block_max(members))
-    }
-
-    /// What drips in within [`LEASE_PATIENCE`]: at saturation a lease waits so long rather than fetch tokens one by one.
-    pub(super) fn worth_a_call(&self) -> u64 {
-        let tokens = u128::from(self.tokens).saturating_mul(LEASE_PATIENCE.as_micros());
-        u64::try_from(tokens.checked_div(u128::from(self.period_us)).unwrap_or(0)).unwrap_or(u64::MAX)
-    }
-
-    /// The largest block: no member holds more than its share of half the room.
-    pub(super) fn block_max(&self, members: u32) -> u64 {
-        self.room.checked_div(u64::from(members.max(1)).saturating_mul(2)).unwrap_or(1).max(1)
-    }
-
-    /// The share of one of `members`, empty at `now`: what was spent before is not known, so no burst is given.
-    pub(super) fn share(&self, now: Time, members: u32) -> Bucket {
-        let members = members.max(1);
-        let period = Duration::from_micros(self.period_us);
-        let long = period.saturating_mul(members);
-        // The core's periods end at a day: beyond it the tokens are divided instead, rounded down.
-        let rate = if long <= Duration::from_micros(PERIOD_US) {
-            Rate::new(self.tokens, long)
-        } else {
-            Rate::new(self.tokens.checked_div(u64::from(members)).unwrap_or(0), period)
-        };
-        let burst = self.room.checked_div(u64::from(members)).unwrap_or(1).max(1);
-        let mut bucket = Bucket::new(rate, burst);
-        if let Decision::Now(all) = bucket.decide(now, burst) {
-            all.commit();
-        }
-        bucket
     }
 }
 
@@ -120,21 +87,6 @@ pub struct Charge<'a> {
     pub budget: &'a Budget,
     /// How many.
     pub n: u64,
-}
-
-/// Merges equal keys (a check per level would otherwise miss the other's tokens); `None` when there are too many levels.
-pub(super) fn merged(charges: &[Charge<'_>]) -> Option<Vec<(Budget, u64)>> {
-    let mut levels: Vec<(Budget, u64)> = Vec::with_capacity(charges.len().min(LEVELS));
-    for charge in charges.iter().filter(|charge| charge.n > 0) {
-        if let Some((_, n)) = levels.iter_mut().find(|(budget, _)| budget.key == charge.budget.key) {
-            *n = n.saturating_add(charge.n);
-        } else if levels.len() == LEVELS {
-            return None;
-        } else {
-            levels.push((charge.budget.clone(), charge.n));
-        }
-    }
-    Some(levels)
 }
 
 /// Checks a name that becomes part of a key: no braces, which would move it to another slot.
@@ -179,15 +131,6 @@ mod tests {
         assert_eq!((budget.room, budget.lease_ttl), (200, Some(Duration::from_millis(200))));
         let single = Budget::leased("k", 1_000, SECOND, 1)?;
         assert_eq!((single.room, single.lease_ttl), (1, None));
-        Ok(())
-    }
-
-    #[test]
-    fn equal_keys_of_one_decision_are_charged_together() -> Result<(), StoreError> {
-        let budget = Budget::strong("k", 1, SECOND, 5)?;
-        let charge = Charge { budget: &budget, n: 3 };
-        let levels = merged(&[charge, charge]).ok_or(StoreError::NoAddress)?;
-        assert_eq!(levels.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [6]);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
--- One batch of decisions by redis-cell, atomic. Its rate is a unit a microsecond; a token costs whole units.
+-- One batch of decisions by redis-cell, atomic. Its rate is a unit a microsecond; what a decision costs is rounded up to whole units.
 -- KEYS, ARGV: as of decide.lua. Reply: {2}: the members decide by the script; {3}: CL.THROTTLE failed here, from now on they do; else for
 -- each request 1, granted; or 0, wait_us, level.
 local t = redis.call('TIME')
@@ -25,6 +25,9 @@ local function throttle(bucket, units)
   end
   return said[1] == 0, math.max(said[3], 0)
 end
+local function cost(bucket, n)
+  return math.ceil(n * bucket.p / bucket.k)
+end
 local function give_up()
   redis.call('SET', KEYS[2], 'script')
   redis.call('SET', KEYS[1], string.format('%.0f', now))
@@ -34,8 +37,7 @@ local buckets, a = {}, 2
 for i = 3, #KEYS do
   local period, tokens, burst = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
   a = a + 3
-  local cost = math.ceil(period / tokens)
-  local b = { key = KEYS[i], cost = cost, most = burst * cost, taken = 0, extra = 0 }
+  local b = { key = KEYS[i], p = period, k = tokens, most = math.ceil(burst * period / tokens), taken = 0, extra = 0 }
   local fits, there = throttle(b, 0)
   if not fits and not failed then
     -- Beyond empty only when the burst shrank or the clock was set back: empty.
@@ -61,9 +63,13 @@ while a <= argc do
       granted = n
       n = least
     end
-    local lacks = n * b.cost - b.left
+    local lacks = cost(b, n) - b.left
     if lacks > wait then wait, at = lacks, l end
-    if lease then granted = math.min(granted, math.floor(b.left / b.cost)) end
+    if lease then
+      local room = math.floor(b.left * b.k / b.p)
+      if cost(b, room) > b.left then room = room - 1 end
+      if room < granted then granted = math.max(room, least) end
+    end
   end
   if wait > 0 then
     out[#out + 1] = 0
@@ -75,8 +81,8 @@ while a <= argc do
     for l = 1, levels do
       local b, n = buckets[tonumber(ARGV[a + 2 * l - 2])], tonumber(ARGV[a + 2 * l - 1])
       if lease then n = granted end
-      b.left = b.left - n * b.cost
-      b.taken = b.taken + n * b.cost
+      b.left = b.left - cost(b, n)
+      b.taken = b.taken + cost(b, n)
     end
   end
   a = a + 2 * levels

@@ -11,8 +11,8 @@
 //! `CL.THROTTLE` is called from a script, never bare: several levels are all or nothing, a lost or wiped bucket counts as empty since the
 //! epoch (redis-cell alone would take it for full), and its value is written again with a longer life. redis-cell 0.2 replicates nothing
 //! to replicas or the append-only file, and its keys may end up to a millisecond before the bucket is full.
-//! One unit of its rate is a microsecond; a token costs whole ones, rounded up: at `n` tokens a second up to `n / 10^6` of the rate
-//! is lost. Nothing is given back to it: an unsent call's tokens and the rest of a lease stay spent.
+//! One unit of its rate is a microsecond; what a decision costs is rounded up to whole ones, so at `n` decisions a second up to `n / 10^6`
+//! of the rate is lost. Nothing is given back to it: an unsent call's tokens and the rest of a lease stay spent.
 
 use redis::{Cmd, Value};
 

@@ -15,9 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::budget::Budget;
-use super::limits::{
-    DECISION_TIMEOUT, LEASE_BLOCK_MAX, LEASE_GOAL, LEASE_RETURN, LONGEST_WAIT, RESPONSE_TIMEOUT, SHORTEST_WAIT,
-};
+use super::limits::{DECISION_TIMEOUT, LEASE_GOAL, LEASE_RETURN, LONGEST_WAIT, RESPONSE_TIMEOUT, SHORTEST_WAIT};
 use super::shared::{By, Pass, Refusal, SharedBudgets, Verdict};
 use super::status::lock;
 use super::wire::Receipt;
@@ -77,7 +75,7 @@ impl Level {
         let mut held = lock(&self.held);
         let quick =
             held.last_credit.replace(asked).is_some_and(|last| asked.saturating_duration_since(last) < LEASE_GOAL);
-        let (least, most) = (self.budget.block(members), self.budget.block_max(members).min(LEASE_BLOCK_MAX));
+        let (least, most) = (self.budget.block(members), self.budget.block_max(members).min(self.budget.block_top()));
         held.block = if quick { held.block.saturating_mul(2) } else { held.block / 2 }.clamp(least, most.max(least));
         held.refused_until = None;
         let ends = later(asked, self.budget.lease_ttl.unwrap_or_default());
@@ -141,29 +139,37 @@ impl Leased {
 
     /// Takes `n` of each level from what is held, without the store; asks for the next block when half of one is gone.
     pub fn try_take(&self, n: u64) -> bool {
-        self.take(Instant::now(), n).is_ok()
+        self.take(Instant::now(), &|_| n).is_ok()
     }
 
     /// Takes `n` of each level: from what is held, else from the store, else from the local share.
     pub async fn acquire(&self, n: u64) -> Verdict {
+        self.acquire_each(&|_| n).await
+    }
+
+    /// The same with a number for each level.
+    pub(super) async fn acquire_each(&self, of: &(impl Fn(usize) -> u64 + Sync)) -> Verdict {
         let members = self.budgets.shared().members();
-        let small = |level: &Arc<Level>| level.budget.lease_ttl.is_some() && n <= level.budget.block_max(members);
-        if !self.levels.iter().all(small) {
-            return self.strong(n).await;
+        let small = |(index, level): (usize, &Arc<Level>)| {
+            level.budget.lease_ttl.is_some() && of(index) <= level.budget.block_max(members)
+        };
+        if !self.levels.iter().enumerate().all(small) {
+            return self.strong(of).await;
         }
         let started = Instant::now();
         let mut deadline = later(started, DECISION_TIMEOUT);
         loop {
             let now = Instant::now();
-            let (level, held) = match self.take(now, n) {
+            let (level, held) = match self.take(now, of) {
                 Ok(()) => return Verdict::Now(Pass::leased()),
                 Err(Lack::Refused { level, after }) => return self.wait(level, after),
                 Err(Lack::Tokens { level, held }) => (level, held),
             };
             if self.budgets.shared().degraded() {
-                return self.strong(n).await; // which asks the local share
+                return self.strong(of).await; // which asks the local share
             }
             let Some(lacking) = self.levels.get(level) else { return self.wait(0, SHORTEST_WAIT) };
+            let n = of(level);
             let changed = lacking.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
@@ -175,7 +181,7 @@ impl Leased {
             let left = deadline.saturating_duration_since(now);
             if left.is_zero() || tokio::time::timeout(left, changed).await.is_err() {
                 self.budgets.shared().lost("no lease in time");
-                return self.strong(n).await;
+                return self.strong(of).await;
             }
             // It answers; others were quicker to spend what it gave.
             deadline = later(Instant::now(), DECISION_TIMEOUT);
@@ -185,12 +191,12 @@ impl Leased {
         }
     }
 
-    fn take(&self, now: Instant, n: u64) -> Result<(), Lack> {
+    fn take(&self, now: Instant, of: &impl Fn(usize) -> u64) -> Result<(), Lack> {
         let mut guards = [const { None }; super::limits::LEVELS];
         for ((index, level), guard) in self.levels.iter().enumerate().zip(guards.iter_mut()) {
             let held = lock(&level.held);
             let there = held.there(now);
-            if there < n {
+            if there < of(index) {
                 let refused = held.refused_until.filter(|until| *until > now);
                 return Err(match refused {
                     Some(until) => Lack::Refused { level: index, after: until.saturating_duration_since(now) },
@@ -201,8 +207,9 @@ impl Leased {
         }
         let members = self.budgets.shared().members();
         let mut low = 0u32;
-        for ((level, guard), bit) in self.levels.iter().zip(guards.iter_mut()).zip(0u32..) {
+        for (((index, level), guard), bit) in self.levels.iter().enumerate().zip(guards.iter_mut()).zip(0u32..) {
             if let Some((held, there)) = guard.as_mut() {
+                let n = of(index);
                 held.spend(now, n);
                 let quiet = held.refused_until.is_none_or(|until| until <= now);
                 if quiet && there.saturating_sub(n) < held.block.max(level.budget.block(members)) / 2 {
@@ -224,16 +231,20 @@ impl Leased {
     fn ask(&self, level: &Arc<Level>, least: u64) {
         let members = self.budgets.shared().members();
         if let Some(n) = level.want(members, least) {
-            let least =
-                level.budget.worth_a_call().min(level.budget.block_max(members)).min(LEASE_BLOCK_MAX).max(least);
+            let least = level
+                .budget
+                .worth_a_call()
+                .min(level.budget.block_max(members))
+                .min(level.budget.block_top())
+                .max(least);
             if !self.budgets.ask_lease(level.clone(), least, n.max(least)) {
                 level.answered();
             }
         }
     }
 
-    async fn strong(&self, n: u64) -> Verdict {
-        let levels = self.levels.iter().map(|level| (level.budget.clone(), n)).collect();
+    async fn strong(&self, of: &impl Fn(usize) -> u64) -> Verdict {
+        let levels = self.levels.iter().enumerate().map(|(index, level)| (level.budget.clone(), of(index))).collect();
         self.budgets.take(levels).await
     }
 

@@ -20,6 +20,10 @@ pub const STEADY: Duration = Duration::from_secs(30);
 pub const HEARTBEAT: Duration = Duration::from_millis(1_000);
 /// A member that was silent for so long counts no more: three heartbeats.
 pub const MEMBER_LIFETIME: Duration = Duration::from_millis(3_000);
+/// Whoever was heard within this is there: a heartbeat, and half of one for a slow machine.
+pub const MEMBER_FRESH: Duration = Duration::from_millis(1_500);
+/// Members that are back wait for each other, and look so often whether all are: those that look later add their shares for as long.
+pub const GATHER: Duration = Duration::from_millis(20);
 /// Topology is asked for anew: a Sentinel's master, a cluster's slots (DNS caches live as long).
 pub const TOPOLOGY_REFRESH: Duration = Duration::from_secs(30);
 /// Decisions in one script call: a script blocks the server, 64 of five levels run about half a millisecond.

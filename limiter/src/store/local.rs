@@ -27,7 +27,8 @@ pub(super) struct Shares {
 #[derive(Debug)]
 pub(super) enum Local {
     Now,
-    Wait(Duration),
+    /// For so long, of the level at this place.
+    Wait(Duration, usize),
 }
 
 impl Shares {
@@ -42,9 +43,9 @@ impl Shares {
     pub(super) fn decide(&mut self, now: Time, levels: &[(Budget, u64)]) -> Local {
         let mut taken: Vec<(&Budget, Reservation)> = Vec::with_capacity(levels.len());
         let mut refused = None;
-        for (budget, n) in levels {
+        for (level, (budget, n)) in levels.iter().enumerate() {
             if self.buckets.len() >= LOCAL_KEYS && !self.buckets.contains_key(&budget.key) {
-                refused = Some(Local::Wait(PROBE_INTERVAL));
+                refused = Some(Local::Wait(PROBE_INTERVAL, level));
                 break;
             }
             let (since, members) = (self.since, self.members);
@@ -52,12 +53,12 @@ impl Shares {
             match bucket.decide(now, *n) {
                 Decision::Now(reservation) => taken.push((budget, reservation)),
                 Decision::NotBefore(at) => {
-                    refused = Some(Local::Wait(at.since(now)));
+                    refused = Some(Local::Wait(at.since(now), level));
                     break;
                 }
                 // A share of less than one token a day, or more tokens than the share ever holds: only the store can give them.
                 Decision::Never(_) => {
-                    refused = Some(Local::Wait(PROBE_INTERVAL));
+                    refused = Some(Local::Wait(PROBE_INTERVAL, level));
                     break;
                 }
             }
@@ -94,7 +95,7 @@ mod tests {
         let levels = [(budget, 1)];
         let mut shares = Shares::default();
         shares.begin(at(1_000), 2);
-        assert!(matches!(shares.decide(at(1_000), &levels), Local::Wait(t) if t == Duration::from_millis(20)));
+        assert!(matches!(shares.decide(at(1_000), &levels), Local::Wait(t, 0) if t == Duration::from_millis(20)));
         let admitted = (1_000..2_000).filter(|ms| matches!(shares.decide(at(*ms), &levels), Local::Now)).count();
         assert_eq!(admitted, 49); // 50 a second; the fiftieth falls on 2,000 ms
     }
@@ -104,7 +105,7 @@ mod tests {
         let Ok(budget) = Budget::strong("k", 100, Duration::from_secs(1), 20) else { panic!("refused") };
         let mut shares = Shares::default();
         shares.begin(at(0), 2);
-        assert!(matches!(shares.decide(at(1_000), &[(budget.clone(), 11)]), Local::Wait(t) if t == PROBE_INTERVAL));
+        assert!(matches!(shares.decide(at(1_000), &[(budget.clone(), 11)]), Local::Wait(t, 0) if t == PROBE_INTERVAL));
         assert!(matches!(shares.decide(at(1_000), &[(budget, 10)]), Local::Now));
     }
 
@@ -118,7 +119,7 @@ mod tests {
         shares.begin(at(0), 1);
         let both = [(wide.clone(), 1), (narrow, 1)];
         assert!(matches!(shares.decide(at(1_000), &both), Local::Now));
-        assert!(matches!(shares.decide(at(1_000), &both), Local::Wait(_)));
+        assert!(matches!(shares.decide(at(1_000), &both), Local::Wait(_, 1)));
         assert!(matches!(shares.decide(at(1_000), &[(wide, 9)]), Local::Now));
     }
 }

@@ -10,8 +10,8 @@
 //!
 //! When the store is away, slow or wiped: within [`limits::DECISION_TIMEOUT`] the local share (budget / members, starting empty)
 //! decides, [`Status::degraded`] says so, and on return the buckets count as empty. That keeps `burst + rate * W` over both seams
-//! when all members lose the store; a member that alone is cut off adds its share, and one that comes back up to
-//! [`limits::PROBE_INTERVAL`] after the others adds its share for that long.
+//! when all members lose the store. Those that are back wait for each other on their shares, up to [`limits::MEMBER_LIFETIME`] for one that is not
+//! heard, and then return within [`limits::GATHER`]. A member that alone is cut off adds its share, and so does one that comes back later than that.
 //!
 //! Units: microseconds in the store, exact below 2^53. Bounds: [`limits`]. Errors: [`StoreError`], never of a decision.
 //!
@@ -34,11 +34,11 @@
 pub mod hlc;
 pub mod limits;
 
-#[cfg(feature = "redis")]
+#[cfg(feature = "rules")]
 mod budget;
 #[cfg(feature = "redis")]
 mod engine;
-#[cfg(feature = "redis")]
+#[cfg(feature = "rules")]
 mod error;
 #[cfg(feature = "redis")]
 mod lease;
@@ -46,6 +46,8 @@ mod lease;
 mod link;
 #[cfg(feature = "redis")]
 mod local;
+#[cfg(feature = "redis")]
+mod portion;
 #[cfg(feature = "redis")]
 mod shared;
 #[cfg(feature = "redis")]
@@ -55,11 +57,11 @@ mod wire;
 #[cfg(feature = "redis")]
 mod worker;
 
-#[cfg(feature = "redis")]
+#[cfg(feature = "rules")]
 pub use budget::{Budget, Charge};
 #[cfg(feature = "redis")]
 pub use engine::Engine;
-#[cfg(feature = "redis")]
+#[cfg(feature = "rules")]
 pub use error::{Remedy, StoreError};
 #[cfg(feature = "redis")]
 pub use lease::Leased;

@@ -7,7 +7,7 @@ use limiter_core::bucket::Never;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::budget::{Budget, Charge, merged, name};
+use super::budget::{Budget, Charge, name};
 use super::error::StoreError;
 use super::hlc::Stamp;
 use super::lease::{Leased, Level};
@@ -16,6 +16,7 @@ use super::limits::{
 };
 use super::link::Target;
 use super::local::Local;
+use super::portion::merged;
 use super::status::{Shared, Status};
 use super::wire::{Answer, Ask, Receipt};
 use super::worker::{Job, Worker};
@@ -139,6 +140,16 @@ impl SharedBudgets {
         Leased::new(self.clone(), levels)
     }
 
+    /// Leased mode with a number for each level: all charges or none, from what is held, else from the store, else from the share.
+    pub async fn acquire_leased(&self, charges: &[Charge<'_>]) -> Verdict {
+        let Some(mut levels) = merged(charges) else {
+            return Verdict::Never(Never::LargerThanBurst { asked: charges.len() as u64, burst: LEVELS as u64 });
+        };
+        levels.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
+        let held = levels.iter().map(|(budget, _)| self.shared.level(budget)).collect();
+        Leased::new(self.clone(), held).acquire_each(&|index| levels.get(index).map_or(0, |(_, n)| *n)).await
+    }
+
     /// The call never left: its tokens go back, if the store's script took them. Leased and local ones stay spent: they are few and
     /// giving them back late could admit too much; redis-cell takes nothing back.
     pub fn refund(&self, pass: Pass) {
@@ -231,8 +242,8 @@ impl SharedBudgets {
     fn local(&self, levels: &[(Budget, u64)]) -> Verdict {
         match self.shared.local(levels) {
             Local::Now => Verdict::Now(Pass { by: By::Share, receipts: Vec::new() }),
-            Local::Wait(after) => {
-                let key = levels.first().map(|(budget, _)| budget.key.clone()).unwrap_or_default();
+            Local::Wait(after, level) => {
+                let key = levels.get(level).map(|(budget, _)| budget.key.clone()).unwrap_or_default();
                 Verdict::Wait(Refusal { key, after: after.max(SHORTEST_WAIT), by: By::Share })
             }
         }

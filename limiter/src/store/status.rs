@@ -194,7 +194,7 @@ impl Shared {
     pub(super) fn local(&self, levels: &[(Budget, u64)]) -> Local {
         let mut shares = lock(&self.shares);
         if self.frozen.load(Relaxed) {
-            return Local::Wait(SHORTEST_WAIT);
+            return Local::Wait(SHORTEST_WAIT, 0);
         }
         let said = shares.decide(self.now(), levels);
         if matches!(said, Local::Now) {

@@ -11,15 +11,15 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use redis::Value;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::engine::{self, Engine};
 use super::error::StoreError;
 use super::hlc::Stamp;
 use super::lease::{Level, later};
 use super::limits::{
-    BATCH, BATCHES_IN_FLIGHT, DECISION_TIMEOUT, ENGINE_TRIES, HEARTBEAT, LEASE_SWEEP, MEMBER_LIFETIME, PROBE_INTERVAL,
-    RESPONSE_TIMEOUT, RETURN_HOLD_MAX, STEADY, TOPOLOGY_REFRESH,
+    BATCH, BATCHES_IN_FLIGHT, DECISION_TIMEOUT, ENGINE_TRIES, GATHER, HEARTBEAT, LEASE_SWEEP, MEMBER_FRESH,
+    MEMBER_LIFETIME, PROBE_INTERVAL, RESPONSE_TIMEOUT, RETURN_HOLD_MAX, STEADY, TOPOLOGY_REFRESH,
 };
 use super::link::{Fault, Link, Lua, Target};
 use super::shared::Write;
@@ -54,6 +54,10 @@ enum Done {
     Failed(u64, StoreError),
     /// The store knows of us; so many members.
     Present(u32, Engine, Return),
+    /// It answers, and not all members are back.
+    Gathering,
+    /// It was time to look again whether they are.
+    Again,
     /// It does not, yet.
     Absent(u64, Option<StoreError>),
     /// A link that should replace the one of this age.
@@ -76,6 +80,7 @@ type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 struct Scripts {
     decide: Lua,
     cell: Lua,
+    arrive: Lua,
     refund: Lua,
     rejoin: Lua,
     versioned: Lua,
@@ -101,6 +106,9 @@ pub struct Worker {
     holding: Vec<Arc<Level>>,
     /// Since when this outage is known here.
     lost_at: Option<Instant>,
+    /// Since when this member could return, but for the others.
+    gathering: Option<Instant>,
+    looks_again: bool,
     returned: Option<Instant>,
     /// How long this outage lasts at least.
     hold: Duration,
@@ -117,6 +125,7 @@ impl Worker {
         let scripts = Scripts {
             decide: Lua::new(include_str!("decide.lua")),
             cell: Lua::new(include_str!("cell.lua")),
+            arrive: Lua::new(include_str!("arrive.lua")),
             refund: Lua::new(include_str!("refund.lua")),
             rejoin: Lua::new(include_str!("rejoin.lua")),
             versioned: Lua::new(include_str!("versioned.lua")),
@@ -137,6 +146,8 @@ impl Worker {
             probing: false,
             holding: Vec::new(),
             lost_at: None,
+            gathering: None,
+            looks_again: false,
             returned: None,
             hold: Duration::ZERO,
         }
@@ -173,6 +184,10 @@ impl Worker {
 
     /// While the store is lost: a connection, then our presence.
     fn probe(&mut self) {
+        if self.shared.degraded() {
+            // From the loss on, not from when the store is there again: members that return at different times add their shares until then.
+            self.lost_at.get_or_insert_with(Instant::now);
+        }
         match &self.link {
             None if !self.opening => self.open(),
             Some(_) if self.shared.degraded() => self.come_back(),
@@ -196,7 +211,7 @@ impl Worker {
             Return::Paid => self.hold.max(PROBE_INTERVAL).saturating_mul(2).min(RETURN_HOLD_MAX),
             Return::Free | Return::No => self.hold,
         };
-        (self.lost_at, self.returned) = (None, Some(now));
+        (self.lost_at, self.gathering, self.returned) = (None, None, Some(now));
     }
 
     fn open(&mut self) {
@@ -216,15 +231,25 @@ impl Worker {
     fn present(&mut self, returning: bool) {
         let Some(mut link) = self.link.clone().filter(|_| !self.probing) else { return };
         self.probing = true;
+        // Who returns first has the whole budget, and the others still their shares: so all return together, as far as they are alive.
+        let alone = self.gathering.is_some_and(|since| since.elapsed() >= MEMBER_LIFETIME);
+        let again = returning && self.returned.is_some();
+        let expected = if !again {
+            0
+        } else if alone {
+            1
+        } else {
+            self.shared.members()
+        };
         let (shared, scripts, member, age) = (self.shared.clone(), self.scripts.clone(), self.member.clone(), self.age);
         self.busy.push(Box::pin(async move {
             let keys = [epoch_key(&shared.domain), members_key(&shared.domain), engine_key(&shared.domain)];
             let patience = if returning { DECISION_TIMEOUT } else { RESPONSE_TIMEOUT };
             if returning {
-                // Frozen only while it is likely to answer.
-                let ping = redis::cmd("EXISTS").arg(&keys[..1]).to_owned();
-                match timeout(patience, link.send(&ping)).await {
-                    Ok(Ok(_)) => {}
+                // Frozen only while it is likely to answer, and not before the others are here.
+                match timeout(patience, knocked(&mut link, &scripts, &keys, &member, expected)).await {
+                    Ok(Ok(true)) => {}
+                    Ok(Ok(false)) => return Done::Gathering,
                     Ok(Err(fault)) => return Done::Absent(if fault.lost { age } else { 0 }, Some(fault.error)),
                     Err(_) => return Done::Absent(0, None),
                 }
@@ -426,6 +451,23 @@ impl Worker {
                 self.shared.back(members);
                 self.returned(how);
             }
+            Done::Gathering => {
+                self.probing = false;
+                self.gathering.get_or_insert_with(Instant::now);
+                if std::mem::replace(&mut self.looks_again, true) {
+                    return;
+                }
+                self.busy.push(Box::pin(async {
+                    sleep(GATHER).await;
+                    Done::Again
+                }));
+            }
+            Done::Again => {
+                self.looks_again = false;
+                if self.shared.degraded() && self.link.is_some() {
+                    self.come_back();
+                }
+            }
             Done::Absent(age, error) => {
                 self.probing = false;
                 self.shared.thaw();
@@ -480,6 +522,26 @@ async fn decided(link: &mut Link, scripts: &Scripts, shared: &Shared, batch: &Ba
         }
     }
     Err(Fault::garbage("now one engine, now the other"))
+}
+
+/// Whether the store answers, and as many members as `expected` were heard there of late. Of a member that is new nobody knows.
+async fn knocked(
+    link: &mut Link,
+    scripts: &Scripts,
+    keys: &[String; 3],
+    member: &str,
+    expected: u32,
+) -> Result<bool, Fault> {
+    let [epoch, members, _] = keys;
+    if expected == 0 {
+        let mut ping = redis::cmd("EXISTS");
+        return link.send(ping.arg(epoch)).await.map(|_| true);
+    }
+    let args = [member.to_owned(), MEMBER_FRESH.as_millis().to_string()].map(String::into_bytes);
+    match link.run(&scripts.arrive, std::slice::from_ref(members), &args).await? {
+        Value::Int(here) => Ok(u32::try_from(here).unwrap_or(0) >= expected),
+        _ => Err(Fault::garbage("no number of members")),
+    }
 }
 
 /// How many members there are, and who counts for them.
