@@ -110,10 +110,26 @@ fn a_weight_outside_its_range_is_refused() {
 
 #[test]
 fn a_quota_that_would_not_be_shared_as_it_says_is_refused() {
+    let quota = |rest: &str| format!("[[quota]]\nid = \"key\"\n{rest}\n");
     for shared in ["leased", "strong"] {
-        let why = refused(&format!("[[quota]]\nid = \"key\"\nbase = 1\nshared = \"{shared}\"\n"));
-        assert!(why.contains("rule `key`, field `shared`: must be local"), "{why}");
+        let quota = |rest: &str| quota(&format!("{rest}\nshared = \"{shared}\""));
+        let good = RuleSet::from_toml(&quota("base = 100")).expect("good");
+        // Without a store it would be admitted once in each process.
+        let why = good.alone().expect_err("refused").to_string();
+        assert!(why.contains("rule `key`, field `shared`: must be local") && why.contains("[limits.redis]"), "{why}");
+
+        let why = refused(&quota("base = 100\nshadow = true"));
+        assert!(why.contains("rule `key`, field `shared`: must be local in shadow mode"), "{why}");
+        let why = refused(&quota("base = 99991\ninterval_ms = 86400000"));
+        assert!(why.contains("rule `key`, field `shared`: can't be kept exactly"), "{why}");
+        // A call of weight 0.1 * 0.5 costs 20 of its burst.
+        let weights = "[[weight]]\nid = \"a\"\nchain = \"a\"\nweight = 0.1\n[[weight]]\nid = \"m\"\nmethod = \"m\"\nweight = 0.5\n";
+        let why = refused(&(quota("base = 19") + weights));
+        let needed = if shared == "leased" { "must be 40" } else { "must be 20" };
+        assert!(why.contains("rule `key`, field `burst`: is 19") && why.contains(needed), "{why}");
+        assert!(RuleSet::from_toml(&(quota("base = 19\nburst = 40") + weights)).is_ok());
     }
+    assert!(RuleSet::from_toml(&quota("base = 19")).expect("good").alone().is_ok());
 }
 
 #[test]

@@ -71,7 +71,10 @@ impl RunningRules {
         let mut tasks = JoinSet::new();
         let mut health = None;
         if let Some(source) = &settings.rules {
-            let (feed, told) = Feed::new(open(source)?, gate.rules().clone());
+            let (mut feed, told) = Feed::new(open(source)?, gate.rules().clone());
+            if settings.shared.is_some() {
+                feed = feed.sharing();
+            }
             tasks.spawn(feed.run());
             tasks.spawn(log(told.clone(), gate.rules().clone()));
             health = Some(told);

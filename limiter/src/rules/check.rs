@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use serde::de::DeserializeOwned;
 
 use super::error::{RulesError, plain};
-use super::form::{Form, On, Shared, Strategy, Trip};
+use super::form::{Form, On, Strategy, Trip};
 use super::limits::{
     HOT_OVERRIDES, HOT_VALUES, ID_CHARS, INTERVAL_MS, PATTERN_CHARS, PROBES, RULES, STAT_BUCKETS, TEXT_BYTES,
     THRESHOLD, WEIGHT_MILLI,
 };
+use super::plan::Plan;
 use crate::store::hlc::Stamp;
 use crate::store::limits::CLOCK_AHEAD_MS;
 
@@ -85,6 +86,16 @@ impl RuleSet {
         }
         let why = format!("lies {ahead} ms ahead of this machine's clock, must be at most {CLOCK_AHEAD_MS}");
         Check("(the set)").fail("version.ms", why)
+    }
+    /// Whether it can be kept by a relayer that shares nothing: a shared quota would be admitted once in each process.
+    pub fn alone(&self) -> Result<(), RulesError> {
+        match self.0.quota.iter().find(|rule| rule.shared != super::form::Shared::Local) {
+            None => Ok(()),
+            Some(rule) => {
+                let why = "must be local: this relayer shares nothing, it has no [limits.redis]";
+                Check(&rule.id).fail("shared", why.into())
+            }
+        }
     }
     /// How many rules.
     pub fn len(&self) -> usize {
@@ -287,13 +298,7 @@ fn check(form: &Form) -> Result<(), RulesError> {
         check.within("base", rule.base, 1, THRESHOLD)?;
         check.within("interval_ms", rule.interval_ms, 1, INTERVAL_MS)?;
         rule.burst.map_or(Ok(()), |burst| check.within("burst", burst, 1, THRESHOLD))?;
-        if rule.shared != Shared::Local {
-            // Taken silently, it would admit the quota once in each process.
-            check.fail(
-                "shared",
-                "must be local: a quota is kept in each process, the store shares endpoints' rates".into(),
-            )?;
-        }
+        shared(&check, rule, form)?;
     }
     for (place, rule) in form.weight.iter().enumerate() {
         common("weight", place, &rule.id, rule.stage)?;
@@ -308,6 +313,39 @@ fn check(form: &Form) -> Result<(), RulesError> {
         if weight_milli(rule.weight).is_none() {
             check.fail("weight", format!("is {}, must lie in [0.1, 5] with at most three decimals", rule.weight))?;
         }
+    }
+    Ok(())
+}
+
+/// A quota of all members: the store must be able to keep it, and to take something for every call.
+fn shared(check: &Check<'_>, rule: &super::form::Quota, form: &Form) -> Result<(), RulesError> {
+    let Some(plan) = Plan::made(rule) else { return Ok(()) };
+    if rule.shadow {
+        return check
+            .fail("shared", "must be local in shadow mode: nothing is taken from a shared quota to look at".into());
+    }
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(error) => {
+            let why =
+                format!("can't be kept exactly in the store ({error}): round the base, or lower interval_ms or burst");
+            return check.fail("shared", why);
+        }
+    };
+    // In billionths; what a method's weight is learned to be is cut to the burst.
+    let least = |of: fn(&super::form::Weight) -> bool| {
+        let weights = form.weight.iter().filter(|weight| of(weight) && !weight.shadow);
+        u128::from(weights.map(super::form::Weight::milli).fold(1_000, u64::min))
+    };
+    let product = [least(|w| w.chain.is_some()), least(|w| w.channel.is_some()), least(|w| w.method.is_some())];
+    let product: u128 = product.into_iter().product();
+    if plan.calls_at_once().saturating_mul(product) < 1_000_000_000 {
+        // Half of a leased burst may be in blocks that others hold.
+        let needed = 1_000_000_000u128.div_ceil(product.max(1)).saturating_mul(if plan.leased { 2 } else { 1 });
+        let burst = rule.burst.unwrap_or(rule.base);
+        let why =
+            format!("is {burst}, must be {needed} in this shared quota: with the least weights a call costs as much");
+        return check.fail("burst", why);
     }
     Ok(())
 }

@@ -13,6 +13,11 @@
 //! control = "throttling"   # or "reject"
 //! max_queueing_ms = 500
 //!
+//! [[quota]]
+//! id = "plan"
+//! base = 1000              # calls each interval of every chain, channel and method, times their weights
+//! shared = "leased"        # one quota of all members; "strong": decided call by call; left out: of this process
+//!
 //! [[weight]]
 //! id = "hub-tier"
 //! chain = "cosmoshub-4"
@@ -293,9 +298,9 @@ pub enum Shared {
     /// Here.
     #[default]
     Local,
-    /// In the store, each decision: refused until quotas are shared.
+    /// In the store, each decision: one quota of all members.
     Strong,
-    /// In the store, in leased blocks: refused likewise.
+    /// In the store, reads in leased blocks; the same quota.
     Leased,
 }
 rule! {

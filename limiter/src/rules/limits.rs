@@ -32,6 +32,10 @@ pub const PATHS: usize = 10_000;
 pub const METHODS: usize = 64;
 /// How often that is done (the spec's).
 pub const METHOD_PERIOD: Duration = Duration::from_secs(60);
+/// Tokens of a call in a shared quota: costs of weighted calls are off by less than a ten-thousandth up to weight 100.
+pub const UNITS_MOST: u64 = 1_000_000;
+/// Where a store can't keep so many exactly, fewer; with less than this a weight of 5 would cost half a percent.
+pub const UNITS_LEAST: u64 = 1_000;
 /// Cells of a quota past which those that owe nothing are forgotten.
 pub const CELLS: usize = 10_000;
 /// How often a watched file is looked at.

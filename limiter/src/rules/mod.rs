@@ -24,6 +24,7 @@ pub mod enforce;
 mod error;
 pub mod form;
 pub mod limits;
+mod plan;
 mod publish;
 pub mod source;
 

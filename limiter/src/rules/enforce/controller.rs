@@ -27,6 +27,8 @@ use super::{Path, Refusal, RuleView};
 use crate::rules::check::RuleSet;
 use crate::rules::form::{self, Control, Dimension, Metric, Strategy, Trip};
 use crate::rules::limits::CELLS;
+use crate::rules::plan::Plan;
+use crate::store::Budget;
 
 /// See the module.
 #[derive(Debug)]
@@ -75,8 +77,20 @@ enum Limit {
     /// A cell for each chain, channel and method.
     Quota {
         base: Base,
-        cells: HashMap<u64, (Cell, u64)>,
+        cells: HashMap<u64, Part>,
+        /// All members have one.
+        plan: Option<Plan>,
     },
+}
+
+/// The part of a quota that is one chain's, channel's and method's.
+#[derive(Debug)]
+struct Part {
+    cell: Cell,
+    burst: u64,
+    /// The bucket of all members, what a call costs of it, and until when it has refused one.
+    shared: Option<(Budget, u64)>,
+    refused_until: Time,
 }
 
 #[derive(Debug)]
@@ -167,7 +181,7 @@ impl Limit {
                 Self::System(System::new(settings))
             }
             Written::Breaker(rule) => Self::Breaker(Box::new(Breaker::new(breaker(rule)))),
-            Written::Quota(rule) => Self::Quota { base: base(rule), cells: HashMap::new() },
+            Written::Quota(rule) => Self::Quota { base: base(rule), cells: HashMap::new(), plan: Plan::of(rule) },
         }
     }
 
@@ -286,7 +300,9 @@ impl Controller {
                 (*cap, *most) = (new, other);
             }
             // Each cell is brought up to date, also to other weights, when its calls are met again.
-            (Limit::Quota { base, .. }, Limit::Quota { base: new, .. }) => *base = new,
+            (Limit::Quota { base, plan, .. }, Limit::Quota { base: new, plan: other, .. }) => {
+                (*base, *plan) = (new, other);
+            }
             (limit, new) => {
                 *limit = new;
                 self.epoch = self.epoch.wrapping_add(1);
@@ -303,7 +319,7 @@ impl Controller {
                 Dimension::Method => &path.method,
                 Dimension::Endpoint => &path.endpoint,
             }]),
-            Limit::Quota { base, cells } => {
+            Limit::Quota { base, cells, plan } => {
                 let key = hashed(&[&path.chain, &path.channel, &path.method]);
                 let weights = weights(set, path, learned);
                 let speed = base.weighted(&weights);
@@ -313,11 +329,27 @@ impl Controller {
                 let burst = u64::try_from(burst).unwrap_or(u64::MAX);
                 if cells.len() >= CELLS && !cells.contains_key(&key) {
                     // Those that owe nothing are as good as new.
-                    cells.retain(|_, (cell, _)| cell.drained(now) > 0);
+                    cells.retain(|_, part| part.cell.drained(now) > 0);
                 }
-                let cell = cells.entry(key).or_insert_with(|| (Cell::new(speed), burst));
-                cell.0.retune(now, speed);
-                cell.1 = burst;
+                let shared = plan.as_ref().and_then(|plan| {
+                    let budget = plan.budget(&path.chain, &path.channel, &path.method)?;
+                    let cost = plan.cost(&weights, budget.room());
+                    Some((budget, cost))
+                });
+                let part = cells.entry(key).or_insert_with(|| Part {
+                    cell: Cell::new(speed),
+                    burst,
+                    shared: None,
+                    refused_until: Time::ZERO,
+                });
+                part.cell.retune(now, speed);
+                let bucket =
+                    |shared: &Option<(Budget, u64)>| shared.as_ref().map(|(budget, _)| budget.key().to_owned());
+                if bucket(&part.shared) != bucket(&shared) {
+                    part.refused_until = Time::ZERO;
+                }
+                let at_once = shared.as_ref().and_then(|(budget, cost)| budget.room().checked_div(*cost));
+                (part.burst, part.shared) = (at_once.map_or(burst, |most| most.min(burst)), shared);
                 key
             }
             _ => 0,
@@ -349,7 +381,7 @@ impl Controller {
         match &self.limit {
             Limit::Rate { burst, .. } | Limit::Hot { burst, .. } => Some(*burst),
             Limit::Spaced { most, .. } => Some(*most),
-            Limit::Quota { cells, .. } => cells.get(&sub).map(|(_, burst)| *burst),
+            Limit::Quota { cells, .. } => cells.get(&sub).map(|part| part.burst),
             Limit::Yields { .. } | Limit::InFlight { .. } | Limit::System(_) | Limit::Breaker(_) => None,
         }
     }
@@ -367,7 +399,14 @@ impl Controller {
                 lacking(cell, now, n)?
             }
             Limit::Yields { meter, .. } => lacking(meter, now, n)?,
-            Limit::Quota { cells, .. } => lacking(&cells.get(&sub)?.0, now, n)?,
+            Limit::Quota { cells, .. } => {
+                let part = cells.get(&sub)?;
+                match lacking(&part.cell, now, n) {
+                    Some(come_back) => come_back,
+                    None if part.refused_until > now => ComeBack::At(part.refused_until),
+                    None => return None,
+                }
+            }
             Limit::Spaced { throttle, .. } => match throttle.peek(now, n) {
                 Spaced::After(wait) if wait.is_zero() => return None,
                 Spaced::After(wait) => ComeBack::At(now.after(wait)),
@@ -405,12 +444,12 @@ impl Controller {
         Some(Refusal { rule: self.rule.clone(), kind: self.kind.label(), threshold_milli, come_back, longest_wait })
     }
 
-    fn threshold_milli(&self, sub: u64) -> u64 {
+    pub(super) fn threshold_milli(&self, sub: u64) -> u64 {
         match &self.limit {
             Limit::Rate { cell, .. } => cell.speed().per_second_milli(),
             Limit::Yields { meter, .. } => meter.speed().per_second_milli(),
-            Limit::Quota { base, cells } => {
-                cells.get(&sub).map_or(base.weighted(&[]), |(cell, _)| cell.speed()).per_second_milli()
+            Limit::Quota { base, cells, .. } => {
+                cells.get(&sub).map_or(base.weighted(&[]), |part| part.cell.speed()).per_second_milli()
             }
             Limit::Spaced { throttle, .. } => {
                 SECOND.saturating_mul(1_000).checked_div(throttle.spacing_ns(1)).unwrap_or(0)
@@ -439,7 +478,7 @@ impl Controller {
                 taken
             }
             Limit::Quota { cells, .. } => {
-                let mark = cells.get_mut(&sub).and_then(|(cell, _)| charge(cell, now, n));
+                let mark = cells.get_mut(&sub).and_then(|part| charge(&mut part.cell, now, n));
                 mark.map_or(Taken::Nothing, |mark| Taken::Tokens(sub, mark))
             }
             Limit::Spaced { throttle, .. } => match throttle.peek(now, n) {
@@ -465,6 +504,23 @@ impl Controller {
         }
     }
 
+    /// What all members' bucket must give for `n` calls, where they have one.
+    pub(super) fn shared(&self, sub: u64, n: u32) -> Option<(Budget, u64, bool)> {
+        let Limit::Quota { cells, plan: Some(plan), .. } = &self.limit else { return None };
+        let (budget, cost) = cells.get(&sub)?.shared.as_ref()?;
+        Some((budget.clone(), cost.saturating_mul(n.into()), plan.leased))
+    }
+
+    /// All members' bucket refused `n` calls until then.
+    pub(super) fn refused(&mut self, sub: u64, n: u32, until: Time) {
+        self.blocked = self.blocked.saturating_add(n.into());
+        if let Limit::Quota { cells, .. } = &mut self.limit
+            && let Some(part) = cells.get_mut(&sub)
+        {
+            part.refused_until = until;
+        }
+    }
+
     /// Calls of another rule passed.
     pub(super) fn meter(&mut self, now: Time, rule: &Arc<str>, n: u32) {
         if let Limit::Yields { meter, to } = &mut self.limit
@@ -478,8 +534,8 @@ impl Controller {
         match (&mut self.limit, taken) {
             (Limit::Rate { cell, .. }, Taken::Tokens(_, mark)) if !left => cell.refund(at, mark),
             (Limit::Quota { cells, .. }, Taken::Tokens(sub, mark)) if !left => {
-                if let Some((cell, _)) = cells.get_mut(&sub) {
-                    cell.refund(at, mark);
+                if let Some(part) = cells.get_mut(&sub) {
+                    part.cell.refund(at, mark);
                 }
             }
             (Limit::Spaced { throttle, .. }, Taken::Spaced(n)) if !left => throttle.refund(at, n),

@@ -9,6 +9,9 @@
 //! channel and method (quota, times their weights; that of a method which no rule weighs is learned each minute). A rule with `stage` 5
 //! or 30 counts for that share of the names only.
 //!
+//! A quota that all members share is kept here, too, as a bound on this member alone; [`Pass::shared`] says what its bucket in the store must give
+//! besides, and [`Enforcer::refused`] has its calls wait, and no others, until then.
+//!
 //! A throttled flow spaces calls; who waits is the caller, in its own line and no longer than the rule says, so nothing is queued here.
 //! Rules become controllers when a call meets them first: a replacement costs what is used of it, not what it holds. Bounds:
 //! [`PATHS`], [`CELLS`]. Time is the caller's. Errors: a [`Refusal`].
@@ -47,6 +50,7 @@ use super::check::RuleSet;
 use super::limits::CELLS;
 use super::limits::PATHS;
 use super::publish::Rules;
+use crate::store::Budget;
 
 /// Calls of one method on one channel within a request.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +89,24 @@ pub struct Refusal {
     pub come_back: ComeBack,
     /// Who waited for so long gives up (`max_queueing_ms` of a throttled flow); none: as long as the caller likes.
     pub longest_wait: Option<Duration>,
+}
+
+/// What a quota of all members is to give for a request: its bucket in the store decides, besides the rules here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SharedCharge {
+    /// The rule's id.
+    pub rule: Arc<str>,
+    /// Its threshold here, thousandths of calls a second.
+    pub threshold_milli: u64,
+    /// The bucket.
+    pub budget: Budget,
+    /// Tokens of it.
+    pub n: u64,
+    /// Reads may take it in blocks.
+    pub leased: bool,
+    calls: u32,
+    serial: u64,
+    sub: u64,
 }
 
 /// A rule that calls have met, for metrics and `relayer limits`.
@@ -186,6 +208,7 @@ impl Enforcer {
             would = Some(refusal);
         }
         let taken = state.take(now, &demands);
+        let shared = state.shared(&demands);
         let quota = |charge: &Charge| state.controllers.get(&charge.serial).is_some_and(Controller::is_quota);
         let weighed = if taken.iter().any(quota) { ask.parts } else { &[] };
         let methods = weighed.iter().map(|part| part.method.into()).collect();
@@ -194,7 +217,7 @@ impl Enforcer {
         let in_flight = state.in_flight;
         // A clock that went back by more than a step: the count of this call is lost, its decision is not.
         state.ring.pass(now, sum, in_flight).unwrap_or_default();
-        Ok(Pass { enforcer: self.clone(), taken, methods, at: now, left: false, ended: false, would })
+        Ok(Pass { enforcer: self.clone(), taken, methods, shared, at: now, left: false, ended: false, would })
     }
 
     /// Does any rule name this request?
@@ -214,6 +237,13 @@ impl Enforcer {
         let mut state = self.0.current();
         let demands = state.demands(&self.0.own, now, ask);
         state.check(now, &demands);
+    }
+
+    /// The bucket of all members refused this charge until `until`: those that it stands for wait so long, the rules have others go on.
+    pub fn refused(&self, charge: &SharedCharge, until: Time) {
+        if let Some(controller) = self.0.current().controllers.get_mut(&charge.serial) {
+            controller.refused(charge.sub, charge.calls, until);
+        }
     }
 
     /// The most tokens that one request of this method can ever get.
@@ -399,6 +429,18 @@ impl State {
         first
     }
 
+    /// What quotas of all members are to give.
+    fn shared(&self, demands: &[Demand]) -> Vec<SharedCharge> {
+        let charge = |demand: &Demand| {
+            let controller = self.controllers.get(&demand.serial)?;
+            let (budget, n, leased) = controller.shared(demand.sub, demand.n)?;
+            let (rule, threshold_milli) = (controller.rule.clone(), controller.threshold_milli(demand.sub));
+            let (calls, serial, sub) = (demand.n, demand.serial, demand.sub);
+            Some(SharedCharge { rule, threshold_milli, budget, n, leased, calls, serial, sub })
+        };
+        demands.iter().filter_map(charge).collect()
+    }
+
     fn take(&mut self, now: Time, demands: &[Demand]) -> Vec<Charge> {
         let mut taken = Vec::with_capacity(demands.len());
         let mut met: Vec<(Arc<str>, u32)> = Vec::new();
@@ -429,6 +471,7 @@ pub struct Pass {
     taken: Vec<Charge>,
     /// Those of its methods whose worth is learned.
     methods: Vec<Box<str>>,
+    shared: Vec<SharedCharge>,
     at: Time,
     left: bool,
     ended: bool,
@@ -444,6 +487,10 @@ impl Pass {
     pub fn finish(mut self, now: Time, sound: bool) {
         self.left = true;
         self.end(now, Some((now.since(self.at), sound)));
+    }
+    /// What the store must give, too, before the request may leave.
+    pub fn shared(&self) -> &[SharedCharge] {
+        &self.shared
     }
     /// What a rule in shadow mode would have said.
     pub fn would_refuse(&self) -> Option<&Refusal> {

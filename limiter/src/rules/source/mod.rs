@@ -95,13 +95,22 @@ struct Out {
     early: Mutex<Option<RuleSet>>,
     /// Milliseconds since 1970.
     wall: fn() -> u64,
+    /// Quotas may be those of all members.
+    sharing: bool,
 }
 
 impl Feed {
     /// For these rules; the receiver tells of each set and each trouble.
     pub fn new(source: Source, rules: Rules) -> (Self, watch::Receiver<Health>) {
         let (health, watched) = watch::channel(Health::default());
-        (Self { source, out: Out { rules, health, early: Mutex::default(), wall: wall_ms } }, watched)
+        (Self { source, out: Out { rules, health, early: Mutex::default(), wall: wall_ms, sharing: false } }, watched)
+    }
+
+    /// There is a store: sets may have quotas that are shared over it. Without, they are refused.
+    #[must_use]
+    pub fn sharing(mut self) -> Self {
+        self.out.sharing = true;
+        self
     }
 
     /// Until dropped.
@@ -126,7 +135,8 @@ impl Out {
     fn take(&self, text: &[u8]) {
         // Whatever came of it, the source has no other set now.
         *self.early() = None;
-        match RuleSet::from_text(text) {
+        let kept = |set: RuleSet| if self.sharing { Ok(set) } else { set.alone().map(|()| set) };
+        match RuleSet::from_text(text).and_then(kept) {
             Ok(set) => self.put(set),
             Err(error) => self.trouble(&error.into()),
         }

@@ -246,34 +246,56 @@ impl Limited {
             Some(ruled) => ruled.front(patience).await?,
             None => None,
         };
-        let _sharing = self.sharing(call.kind, patience).await?;
         drop(queued);
         loop {
             let queued = Queued::new(&self.queued);
-            let turn = match ruled {
+            let mut turn = match ruled {
                 Some(ruled) => ruled.ready(since, patience).await?,
                 None => None,
             };
+            // After the rules: who waits for them holds nobody up here.
+            let _sharing = self.sharing(call.kind, patience).await?;
             drop(queued);
+            if let Some(admitted) = self.admit_once(ruled, &mut turn, call, patience).await? {
+                return Ok(admitted);
+            }
+        }
+    }
+
+    /// At the front of those who share; `None`: the rules have changed their mind, or a quota of all members is spent.
+    #[cfg_attr(not(feature = "redis"), expect(clippy::never_loop, reason = "only a shared budget asks again"))]
+    async fn admit_once<T>(
+        &self,
+        ruled: Option<&Ruled<'_>>,
+        turn: &mut Option<T>,
+        call: Call,
+        patience: Instant,
+    ) -> Result<Option<Admitted<'_>>, RpcErrorKind> {
+        loop {
             let leave = Leave { permit: Some(self.admit(call, patience).await?), freed: &self.freed };
             let pass = ruled.and_then(Ruled::take);
-            drop(turn);
+            *turn = None;
             if ruled.is_some() && pass.is_none() {
-                continue;
+                return Ok(None);
             }
             #[cfg(feature = "redis")]
             {
-                let Some(budget) = &self.shared else { return Ok(Admitted { leave, pass, shared: None }) };
-                match budget.take(call.kind, call.weight).await {
-                    Ok(shared) => return Ok(Admitted { leave, pass, shared: Some(shared) }),
-                    Err(refused) => {
+                let Some(budget) = &self.shared else { return Ok(Some(Admitted { leave, pass, shared: None })) };
+                let quotas = pass.as_ref().map_or(&[][..], Pass::shared);
+                match (budget.take(call.kind, call.weight, quotas).await, ruled) {
+                    (Ok(shared), _) => return Ok(Some(Admitted { leave, pass, shared: Some(shared) })),
+                    (Err(shared::Refused::Quota(index, after)), Some(ruled)) => {
+                        quotas.get(index).into_iter().for_each(|quota| ruled.hold(quota, after));
+                        return Ok(None);
+                    }
+                    (Err(refused), _) => {
                         drop((leave, pass));
                         self.wait_for_others(refused, &call, patience).await?;
                     }
                 }
             }
             #[cfg(not(feature = "redis"))]
-            return Ok(Admitted { leave, pass });
+            return Ok(Some(Admitted { leave, pass }));
         }
     }
 
@@ -290,7 +312,7 @@ impl Limited {
 
     #[cfg(feature = "redis")]
     async fn wait_for_others(&self, why: shared::Refused, call: &Call, patience: Instant) -> Result<(), RpcErrorKind> {
-        let shared::Refused::After(after) = why else {
+        let (shared::Refused::After(after) | shared::Refused::Quota(_, after)) = why else {
             return Err(RpcErrorKind::Invalid(InvalidCall::Weight { weight: call.weight }));
         };
         let at = Instant::now() + after;

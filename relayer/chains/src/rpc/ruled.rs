@@ -7,8 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "redis")]
+use std::time::Duration;
 
 use limiter::Time;
+#[cfg(feature = "redis")]
+use limiter::rules::enforce::SharedCharge;
 use limiter::rules::enforce::{Ask, ComeBack, Enforcer, Part, Pass, Refusal, RuleView};
 use limiter::rules::{RuleSet, Rules};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -166,6 +170,12 @@ impl Ruled<'_> {
     /// Takes what the rules give; `None`: others were quicker.
     pub(crate) fn take(&self) -> Option<Pass> {
         self.asking(|ask| self.gate.enforcer.ask(self.now(), ask)).ok()
+    }
+
+    /// The store refused what this quota of all members wants: its calls wait as for any rule.
+    #[cfg(feature = "redis")]
+    pub(crate) fn hold(&self, quota: &SharedCharge, after: Duration) {
+        self.gate.enforcer.refused(quota, self.now().after(after));
     }
 
     pub(crate) fn finish(&self, pass: Pass, sound: bool) {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use limiter::CallKind;
+use limiter::rules::enforce::SharedCharge;
 use limiter::store::{Budget, Charge, Leased, Pass, SharedBudgets, Status, StoreError, Verdict};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -89,7 +90,10 @@ impl Drop for SharedPass<'_> {
 
 /// Not now.
 pub(crate) enum Refused {
+    /// The endpoint's budget.
     After(Duration),
+    /// That of this quota.
+    Quota(usize, Duration),
     Never,
 }
 
@@ -103,15 +107,45 @@ impl EndpointBudget {
         if kind == CallKind::Read { reads } else { broadcasts }
     }
 
-    /// All tokens or none.
-    pub(crate) async fn take(&self, kind: CallKind, n: u64) -> Result<SharedPass<'_>, Refused> {
-        let verdict = match &self.leased {
-            Some(leased) if kind == CallKind::Read => leased.acquire(n).await,
-            _ => self.budgets.acquire(&[Charge { budget: &self.budget, n }]).await,
+    /// All tokens or none: `n` of the endpoint, and what the quotas of all members want.
+    ///
+    /// What is decided call by call goes first, in one decision, since it can be given back; then what is leased, also in one.
+    pub(crate) async fn take(
+        &self,
+        kind: CallKind,
+        n: u64,
+        quotas: &[SharedCharge],
+    ) -> Result<SharedPass<'_>, Refused> {
+        let read = kind == CallKind::Read;
+        let endpoint = Charge { budget: &self.budget, n };
+        if quotas.is_empty() {
+            let verdict = match &self.leased {
+                Some(leased) if read => leased.acquire(n).await,
+                _ => self.budgets.acquire(&[endpoint]).await,
+            };
+            return self.pass(verdict, quotas);
+        }
+        let asked = quotas.iter().map(|quota| (quota.leased && read, Charge { budget: &quota.budget, n: quota.n }));
+        let all: Vec<_> = std::iter::once((self.leased.is_some() && read, endpoint)).chain(asked).collect();
+        let charges = |leased: bool| -> Vec<Charge<'_>> {
+            all.iter().filter(|(is, _)| *is == leased).map(|(_, charge)| *charge).collect()
         };
+        let (single, leased) = (charges(false), charges(true));
+        let taken = self.pass(self.budgets.acquire(&single).await, quotas)?;
+        if !leased.is_empty() {
+            // A refusal drops `taken`, which gives it back.
+            self.pass(self.budgets.acquire_leased(&leased).await, quotas)?.sent();
+        }
+        Ok(taken)
+    }
+
+    fn pass(&self, verdict: Verdict, quotas: &[SharedCharge]) -> Result<SharedPass<'_>, Refused> {
         match verdict {
             Verdict::Now(pass) => Ok(SharedPass(&self.budgets, Some(pass))),
-            Verdict::Wait(refusal) => Err(Refused::After(refusal.after)),
+            Verdict::Wait(refusal) => {
+                let quota = quotas.iter().position(|quota| quota.budget.key() == &*refusal.key);
+                Err(quota.map_or(Refused::After(refusal.after), |quota| Refused::Quota(quota, refusal.after)))
+            }
             Verdict::Never(_) => Err(Refused::Never),
         }
     }
