@@ -226,6 +226,8 @@ pub struct SharedLimits {
     pub leased: bool,
     /// Whether redis-cell counts where it is loaded and no member is against it.
     pub redis_cell: bool,
+    /// A PEM file with the only authorities that are trusted for `rediss://`; `None`: the public ones.
+    pub ca: Option<PathBuf>,
 }
 
 /// What answers at the addresses.

@@ -85,6 +85,7 @@ table!(
         member: Text,
         mode: Text,
         redis_cell: Text,
+        ca: Text,
     }
 );
 table!(

@@ -80,7 +80,9 @@ mod redis {
         // For rediss://. Fails when another part of the process chose a provider already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let member = shared.member.clone().unwrap_or_else(|| format!("relayer-{}", uuid::Uuid::now_v7().simple()));
-        let settings = Settings { redis_cell: shared.redis_cell, ..Settings::new(target, &shared.domain, &member) };
+        let ca = shared.ca.as_ref().map(std::fs::read).transpose();
+        let ca = ca.into_diagnostic().wrap_err_with(|| format!("limits.redis.ca: {:?}", shared.ca))?;
+        let settings = Settings { redis_cell: shared.redis_cell, ca, ..Settings::new(target, &shared.domain, &member) };
         let (budgets, worker) = SharedBudgets::new(settings).into_diagnostic().wrap_err("limits.redis")?;
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { worker.run().await });

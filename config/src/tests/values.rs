@@ -108,6 +108,8 @@ fn limits_are_shared_over_one_redis() {
     assert!(shared.leased && shared.redis_cell && shared.member.is_none());
     let never = "url = \"redis://127.0.0.1:6379\"\nredis_cell = \"never\"";
     assert!(!good(&redis(never)).shared.unwrap().redis_cell);
+    let private = good(&redis("url = \"rediss://127.0.0.1:6379\"\nca = \"ca.pem\"")).shared.unwrap();
+    assert_eq!(private.ca.unwrap(), std::path::Path::new("ca.pem"));
     let sentinel = "url = [\"redis://127.0.0.1:1\", \"redis://127.0.0.1:2\"]\nkind = \"sentinel\"\nservice = \"m\"\nmode = \"strong\"";
     let shared = good(&redis(sentinel)).shared.unwrap();
     let login = |name: Option<&str>| RedisKind::Sentinel {
@@ -127,6 +129,8 @@ fn limits_are_shared_over_one_redis() {
         ("url = \"redis://127.0.0.1:1\"\nkind = \"sentinel\"", "`service` is missing"),
         ("url = \"redis://127.0.0.1:1\"\nmode = \"loose\"", "must be \"leased\" or \"strong\""),
         ("url = \"redis://127.0.0.1:1\"\nredis_cell = \"always\"", "must be \"auto\" or \"never\""),
+        ("url = \"redis://127.0.0.1:1\"\nca = \"ca.pem\"", "`ca` means nothing"),
+        ("url = \"rediss://127.0.0.1:1\"\nca = \"\"", "the name of a file"),
         ("url = \"redis://127.0.0.1:1\"\ndomain = \"a}b\"", "letters, digits"),
     ] {
         let told = told(&redis(table));

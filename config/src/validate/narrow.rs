@@ -198,13 +198,8 @@ pub(super) fn rules(check: &mut Check<'_>, written: &Sub<written::Rules>) -> Opt
         );
     }
     if rules.file.is_some() {
-        let read = |text: &str| match text {
-            "" => Err("the name of a file"),
-            text if text.chars().any(char::is_control) => Err("a file's name without control characters"),
-            text => Ok(PathBuf::from(text)),
-        };
         let interval = check.millis(&at("interval_ms"), &rules.interval_ms, &limits::RULES_FILE_MS);
-        return Some(RuleSource::File { path: check.text(&at("file"), &rules.file, read)?, interval });
+        return Some(RuleSource::File { path: check.text(&at("file"), &rules.file, file_name)?, interval });
     }
     if rules.http.is_some() {
         let interval: Duration = check.millis(&at("interval_ms"), &rules.interval_ms, &limits::RULES_HTTP_MS);
@@ -217,6 +212,14 @@ pub(super) fn rules(check: &mut Check<'_>, written: &Sub<written::Rules>) -> Opt
     let url = check.endpoint(&at("etcd"), &rules.etcd, Endpoint::http);
     let key = check.required(&at("key"), &rules.key, &range, key);
     Some(RuleSource::Etcd { url: url?, key: key? })
+}
+
+fn file_name(text: &str) -> Result<PathBuf, &'static str> {
+    match text {
+        "" => Err("the name of a file"),
+        text if text.chars().any(char::is_control) => Err("a file's name without control characters"),
+        text => Ok(PathBuf::from(text)),
+    }
 }
 
 /// `[limits.redis]`.
@@ -288,7 +291,13 @@ pub(super) fn redis(check: &mut Check<'_>, written: &Sub<written::Redis>) -> Opt
     let member = check.text(&at("member"), &redis.member, name);
     let leased = check.choice(&at("mode"), &redis.mode, &[("leased", true), ("strong", false)])?;
     let redis_cell = check.choice(&at("redis_cell"), &redis.redis_cell, &[("auto", true), ("never", false)])?;
-    Some(SharedLimits { addresses, kind, domain: domain?, member, leased, redis_cell })
+    if let (Some(ca), Some(plain)) = (&redis.ca, addresses.iter().find(|address| address.url().scheme() == "redis")) {
+        let problem = format!("`ca` means nothing to {}, which is not asked over TLS", plain.url());
+        check.fail(Kind::Invalid, &ca.span(), &problem, "remove it, or write rediss:// addresses");
+        return None;
+    }
+    let ca = check.text(&at("ca"), &redis.ca, file_name);
+    Some(SharedLimits { addresses, kind, domain: domain?, member, leased, redis_cell, ca })
 }
 
 type Range = std::ops::Range<usize>;

@@ -23,6 +23,14 @@ pub enum StoreError {
     /// No address at all.
     #[error("the shared store has no address: give at least one")]
     NoAddress,
+    /// The authorities' certificates can't be used.
+    #[error(
+        "the certificates of the shared store's authority are not usable ({reason}): give a PEM file for rediss:// addresses"
+    )]
+    Ca {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A budget's numbers can't be kept exactly.
     #[error("shared budget `{key}`: {field} is {value}, must lie in {min}..={max}")]
     Budget {
@@ -62,7 +70,9 @@ impl StoreError {
     /// What to do.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Address { .. } | Self::NoAddress | Self::Budget { .. } | Self::Name { .. } => Remedy::FixSetting,
+            Self::Address { .. } | Self::NoAddress | Self::Ca { .. } | Self::Budget { .. } | Self::Name { .. } => {
+                Remedy::FixSetting
+            }
             Self::Unavailable(_) | Self::Garbage { .. } => Remedy::Wait,
         }
     }

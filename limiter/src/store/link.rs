@@ -9,9 +9,9 @@ use std::fmt;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError};
-use redis::{Script, ServerErrorKind, TlsMode, Value};
+use redis::{Script, ServerErrorKind, TlsCertificates, TlsMode, Value};
 
 use super::error::StoreError;
 use super::limits::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
@@ -46,8 +46,8 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    /// Are the addresses ones at all?
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    /// Are the addresses ones at all, and the certificates?
+    pub(super) fn check(&self, ca: Option<&[u8]>) -> Result<(), StoreError> {
         let addresses = match self {
             Self::Standalone(address) => std::slice::from_ref(address),
             Self::Sentinel { addresses, .. } | Self::Cluster(addresses) => addresses.as_slice(),
@@ -61,28 +61,45 @@ impl Target {
         for address in addresses {
             address.as_str().into_connection_info().map_err(|error| address_error(&error))?;
         }
-        Ok(())
+        match (ca, addresses.first()) {
+            (Some(_), Some(address)) if !is_tls(address) => {
+                Err(StoreError::Ca { reason: "the address has no TLS: it begins with redis://".to_owned() })
+            }
+            // A file without a certificate would have every server refused.
+            (Some(pem), _) if !pem.windows(PEM_BEGIN.len()).any(|text| text == PEM_BEGIN) => {
+                Err(StoreError::Ca { reason: "no certificate in it".to_owned() })
+            }
+            (Some(pem), Some(address)) => match client(address, Some(pem)) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(StoreError::Ca { reason: error.to_string().chars().take(200).collect() }),
+            },
+            _ => Ok(()),
+        }
     }
 
     /// Opens a connection. For a Sentinel's service, also the master's address, to notice when it moves.
-    pub(super) async fn open(&self) -> Result<Link, StoreError> {
+    pub(super) async fn open(&self, ca: Option<&[u8]>) -> Result<Link, StoreError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         match self {
             Self::Standalone(address) => {
-                let client = Client::open(address.as_str()).map_err(|error| address_error(&error))?;
+                let client = client(address, ca).map_err(|error| address_error(&error))?;
                 let connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(away)?;
                 Ok(Link::One(connection, None))
             }
             Self::Sentinel { .. } => {
-                let client = self.master().await?;
+                let client = self.master(ca).await?;
                 let address = client.get_connection_info().addr().to_string();
                 let connection = client.get_multiplexed_async_connection_with_config(&config).await.map_err(away)?;
                 Ok(Link::One(connection, Some(address)))
             }
             Self::Cluster(addresses) => {
-                let client = ClusterClientBuilder::new(addresses.iter().map(String::as_str))
+                let mut builder = ClusterClientBuilder::new(addresses.iter().map(String::as_str));
+                if let Some(pem) = ca {
+                    builder = builder.certs(trusting(pem));
+                }
+                let client = builder
                     .connection_timeout(CONNECT_TIMEOUT)
                     .response_timeout(RESPONSE_TIMEOUT)
                     .retries(2)
@@ -94,19 +111,24 @@ impl Target {
     }
 
     /// Does `link` still lead where a new one would? A cluster's map is read anew by a new link.
-    pub(super) async fn moved(&self, link: &Link) -> Result<bool, StoreError> {
+    pub(super) async fn moved(&self, link: &Link, ca: Option<&[u8]>) -> Result<bool, StoreError> {
         match (self, link) {
             (Self::Standalone(_), _) => Ok(false),
             (Self::Cluster(_), _) => Ok(true),
             (Self::Sentinel { .. }, Link::One(_, was)) => {
-                Ok(Some(self.master().await?.get_connection_info().addr().to_string()) != *was)
+                Ok(Some(self.master(ca).await?.get_connection_info().addr().to_string()) != *was)
             }
             (Self::Sentinel { .. }, Link::Cluster(_)) => Ok(true),
         }
     }
 
-    async fn master(&self) -> Result<Client, StoreError> {
+    async fn master(&self, ca: Option<&[u8]>) -> Result<Client, StoreError> {
         let Self::Sentinel { addresses, service, login } = self else { return Err(StoreError::NoAddress) };
+        if let Some(pem) = ca {
+            let mut client = trusting_sentinels(addresses, service, login.as_ref(), pem);
+            let client = client.as_mut().map_err(|error| address_error(error))?;
+            return client.async_get_client().await.map_err(away);
+        }
         let mut node = SentinelNodeConnectionInfo::default();
         // Sentinels that are asked over TLS name servers that are, too: a password must not leave in the clear.
         if addresses.iter().any(|address| is_tls(address)) {
@@ -124,6 +146,52 @@ impl Target {
             .map_err(|error| address_error(&error))?;
         client.async_get_client().await.map_err(away)
     }
+}
+
+/// What a PEM file has where a certificate begins.
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// Only these authorities, and none of the public ones.
+fn trusting(pem: &[u8]) -> TlsCertificates {
+    TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) }
+}
+
+fn client(address: &str, ca: Option<&[u8]>) -> Result<Client, RedisError> {
+    match ca {
+        Some(pem) => Client::build_with_tls(address, trusting(pem)),
+        None => Client::open(address),
+    }
+}
+
+/// Sentinels, and the servers that they name, of these authorities. The Sentinels have one login, that of the first address.
+fn trusting_sentinels(
+    addresses: &[String],
+    service: &str,
+    login: Option<&(String, String)>,
+    pem: &[u8],
+) -> Result<SentinelClient, RedisError> {
+    let infos = addresses.iter().map(|address| address.as_str().into_connection_info());
+    let infos = infos.collect::<Result<Vec<_>, _>>()?;
+    let sentinels = infos.iter().map(|info| info.addr().clone());
+    let mut builder = SentinelClientBuilder::new(sentinels, service, SentinelServerType::Master)?
+        .set_client_to_redis_tls_mode(TlsMode::Secure)
+        .set_client_to_redis_certificates(trusting(pem))
+        .set_client_to_sentinel_certificates(trusting(pem));
+    if let Some((user, password)) = login {
+        builder = builder.set_client_to_redis_password(password);
+        if !user.is_empty() {
+            builder = builder.set_client_to_redis_username(user);
+        }
+    }
+    if let Some(known) = infos.first().map(|info| info.redis_settings()) {
+        if let Some(user) = known.username() {
+            builder = builder.set_client_to_sentinel_username(user);
+        }
+        if let Some(password) = known.password() {
+            builder = builder.set_client_to_sentinel_password(password);
+        }
+    }
+    builder.build()
 }
 
 fn is_tls(address: &str) -> bool {

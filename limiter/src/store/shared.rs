@@ -34,12 +34,14 @@ pub struct Settings {
     pub members: u32,
     /// Choose redis-cell's `CL.THROTTLE` where it is loaded ([`super::Engine`]). A member that may not keeps all others from it.
     pub redis_cell: bool,
+    /// Of `rediss://`: the only authorities that are trusted, in PEM; none given: the public ones.
+    pub ca: Option<Vec<u8>>,
 }
 
 impl Settings {
     /// Two members until the store has said; the script, not redis-cell.
     pub fn new(target: Target, domain: &str, member: &str) -> Self {
-        Self { target, domain: domain.to_owned(), member: member.to_owned(), members: 2, redis_cell: false }
+        Self { target, domain: domain.to_owned(), member: member.to_owned(), members: 2, redis_cell: false, ca: None }
     }
 }
 
@@ -117,12 +119,12 @@ pub struct SharedBudgets {
 impl SharedBudgets {
     /// Checks the settings; nothing is connected until the worker runs. A store that is away is no error.
     pub fn new(settings: Settings) -> Result<(Self, Worker), StoreError> {
-        settings.target.check()?;
+        settings.target.check(settings.ca.as_deref())?;
         let domain = name("domain", &settings.domain, NAME_CHARS)?;
         let member = name("member", &settings.member, NAME_CHARS)?;
         let shared = Arc::new(Shared::new(domain, settings.members.max(1)));
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let worker = Worker::new(shared.clone(), queue, settings.target, member, settings.redis_cell);
+        let worker = Worker::new(shared.clone(), queue, (settings.target, settings.ca), member, settings.redis_cell);
         Ok((Self { shared, jobs }, worker))
     }
 

@@ -92,6 +92,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     queue: mpsc::Receiver<Job>,
     target: Arc<Target>,
+    ca: Option<Arc<[u8]>>,
     member: Arc<str>,
     want_cell: bool,
     scripts: Arc<Scripts>,
@@ -118,7 +119,7 @@ impl Worker {
     pub(super) fn new(
         shared: Arc<Shared>,
         queue: mpsc::Receiver<Job>,
-        target: Target,
+        (target, ca): (Target, Option<Vec<u8>>),
         member: Arc<str>,
         want_cell: bool,
     ) -> Self {
@@ -134,6 +135,7 @@ impl Worker {
             shared,
             queue,
             target: Arc::new(target),
+            ca: ca.map(Arc::from),
             member,
             want_cell,
             scripts: Arc::new(scripts),
@@ -216,10 +218,10 @@ impl Worker {
 
     fn open(&mut self) {
         self.opening = true;
-        let (target, want_cell) = (self.target.clone(), self.want_cell);
+        let (target, ca, want_cell) = (self.target.clone(), self.ca.clone(), self.want_cell);
         self.busy.push(Box::pin(async move {
             let opened = async {
-                let mut link = target.open().await?;
+                let mut link = target.open(ca.as_deref()).await?;
                 let cell = want_cell && link.send(&engine::probe()).await.is_ok_and(|reply| engine::loaded(&reply));
                 Ok((link, cell))
             };
@@ -278,9 +280,9 @@ impl Worker {
 
     fn look_for_move(&mut self) {
         let Some(link) = self.link.clone().filter(|_| !self.opening) else { return };
-        let (target, age) = (self.target.clone(), self.age);
+        let (target, ca, age) = (self.target.clone(), self.ca.clone(), self.age);
         self.busy.push(Box::pin(async move {
-            match target.moved(&link).await {
+            match target.moved(&link, ca.as_deref()).await {
                 Ok(true) => Done::Moved(age),
                 Ok(false) | Err(_) => Done::Nothing, // the heartbeat finds out whether the link still works
             }

@@ -139,6 +139,19 @@ pub(crate) fn redis(more: &[&str]) -> Server {
     server
 }
 
+/// A redis-server that speaks TLS only, with these files.
+pub(crate) fn redis_tls(certificate: &Path, key: &Path) -> Server {
+    let port = free_port();
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = |path: &Path| path.display().to_string();
+    let (tls_port, certificate, key) = (port.to_string(), text(certificate), text(key));
+    let more =
+        ["--tls-port", &tls_port, "--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let server = Server::start("redis-server", "redis-server", port, dir, redis_args(0, &more));
+    until("redis-server listens", || answers(port));
+    server
+}
+
 /// How many arguments [`redis`] gives besides those of its caller.
 pub(crate) const REDIS_ARGS: usize = 10;
 
