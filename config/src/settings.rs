@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use relayer_core::filter::XcmFilter;
 use relayer_core::id::{ChainId, ChannelId, ClientId, ConnectionId, PortId};
 
 use crate::limits;
@@ -408,6 +409,8 @@ pub struct Path {
     pub clear: Clear,
     /// Which packets are relayed; `a_to_b` judges the sending end on `a`.
     pub filter: PerDirection<Filter>,
+    /// What of XCM is not relayed, whichever way.
+    pub xcm: XcmFilter,
     /// Longest ICS-20 memo relayed.
     pub max_memo_bytes: usize,
     /// Longest ICS-20 receiver relayed.

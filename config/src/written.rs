@@ -215,6 +215,8 @@ table!(
     Filter {
         allow: Option<Spanned<Texts>>,
         deny: Option<Spanned<Texts>>,
+        deny_xcm: Option<Spanned<Texts>>,
+        deny_undecodable_xcm: Flag,
         a_to_b: Sub<Lists>,
         b_to_a: Sub<Lists>,
     }

@@ -101,6 +101,7 @@ fn filter(
         max_memo_bytes: path.max_memo_bytes,
         max_receiver_bytes: path.max_receiver_bytes,
         excluded: listed.collect(),
+        xcm: path.xcm.clone(),
     }
 }
 

@@ -255,6 +255,18 @@ fn filters_are_per_direction_and_common_lists_hold_for_both() {
 }
 
 #[test]
+fn instructions_of_xcm_are_denied_by_the_names_of_the_format() {
+    let xcm = |lines: &str| good(&format!("{MINIMAL}\n[paths.filter]\n{lines}\n")).paths[0].xcm.clone();
+    assert!(xcm("").denied.is_empty() && !xcm("").deny_undecodable);
+    let rules = xcm("deny_xcm = [\"Transact\", \"ExportMessage\"]\ndeny_undecodable_xcm = true");
+    assert_eq!(rules.denied.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["ExportMessage", "Transact"]);
+    assert!(rules.deny_undecodable);
+    let wrong = bad(&format!("{MINIMAL}\n[paths.filter]\ndeny_xcm = [\"Transact\", \"transfer_asset\"]\n"));
+    assert_eq!(wrong.problems().len(), 1);
+    assert!(wrong.problems()[0].message.contains("TransferAsset"), "{:?}", wrong.problems()[0]);
+}
+
+#[test]
 fn excluded_sequences_are_kept_by_direction() {
     let text = format!("{MINIMAL}excluded_sequences = {{ a_to_b = [3, 1, 3], b_to_a = [] }}\n");
     let excluded = good(&text).paths[0].channels[0].excluded.clone();

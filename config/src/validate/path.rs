@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
+use relayer_core::filter::XcmFilter;
 use relayer_core::id::{ChainId, ChannelId, ClientId, ConnectionId, IdError, PortId};
+use relayer_xcm::{Name, NoSuchName};
 use serde_spanned::Spanned;
 
 use super::{Check, chain::chain_id, table};
@@ -66,7 +68,12 @@ fn one(
     let clear = table(&path.clear);
     let keys = ["paths", "clear", "interval_s"];
     let interval = check.number(&keys, &clear.interval_s, &limits::CLEAR_INTERVAL_S);
-    let filter = filter(check, &table(&path.filter));
+    let rules = table(&path.filter);
+    let xcm = XcmFilter {
+        denied: instructions(check, &rules.deny_xcm),
+        deny_undecodable: rules.deny_undecodable_xcm.as_ref().is_some_and(|deny| *deny.get_ref()),
+    };
+    let filter = filter(check, &rules);
     let max_memo_bytes = check.size(&["paths", "max_memo_bytes"], &path.max_memo_bytes, &limits::MAX_MEMO_BYTES);
     let max_receiver_bytes =
         check.size(&["paths", "max_receiver_bytes"], &path.max_receiver_bytes, &limits::MAX_RECEIVER_BYTES);
@@ -82,6 +89,7 @@ fn one(
             interval: (interval > 0).then(|| Duration::from_secs(interval)),
         },
         filter,
+        xcm,
         max_memo_bytes,
         max_receiver_bytes,
     })
@@ -230,4 +238,19 @@ fn patterns(check: &mut Check<'_>, keys: &[&str], list: &Option<Spanned<Texts>>)
     let each = list.get_ref().0.iter();
     each.filter_map(|(at, text)| check.read(keys, &at.clone().unwrap_or_else(|| list.span()), text, Pattern::new))
         .collect()
+}
+
+fn instructions(check: &mut Check<'_>, list: &Option<Spanned<Texts>>) -> BTreeSet<Name> {
+    let Some(list) = list else { return BTreeSet::new() };
+    let keys = ["paths", "filter", "deny_xcm"];
+    let each = list.get_ref().0.iter();
+    each.filter_map(|(at, text)| check.read(&keys, &at.clone().unwrap_or_else(|| list.span()), text, instruction))
+        .collect()
+}
+
+fn instruction(text: &str) -> Result<Name, Expected> {
+    text.parse().map_err(|NoSuchName| {
+        let near = nearest(text, Name::all().map(Name::as_str)).unwrap_or("Transact");
+        Expected(format!("the name of an XCM instruction, like \"{near}\""))
+    })
 }

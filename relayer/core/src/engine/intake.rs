@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{AttemptId, Engine, Entry, Key, Notice, Stage};
 use crate::fact::{BlockFacts, Fact};
+use crate::filter;
 use crate::id::Sequence;
 use crate::limits;
 use crate::packet::{At, Packet, PortChannel, Side};
@@ -246,6 +247,9 @@ impl Engine {
         let Some(name) = self.name(key) else { return };
         if !before.0 && record.sent.is_some() {
             self.notice(Notice::Seen { key: name.clone(), sent: record.sent, backlog });
+            if let Some(found) = record.packet.as_ref().and_then(filter::xcm) {
+                self.notice(Notice::Xcm { key: name.clone(), found: Box::new(found) });
+            }
         }
         if let (None, Some(received)) = (before.1, record.received) {
             self.notice(Notice::Received { key: name, sent: record.sent, received });

@@ -227,6 +227,13 @@ pub enum Notice {
         /// Found in recovery, not live.
         backlog: bool,
     },
+    /// Its memo carries an XCM message; told once, with [`Notice::Seen`].
+    Xcm {
+        /// Its name.
+        key: PacketKey,
+        /// The message, or what is wrong with it.
+        found: Box<Result<relayer_xcm::VersionedXcm, relayer_xcm::Error>>,
+    },
     /// It was received on the destination.
     Received {
         /// Its name.

@@ -242,6 +242,38 @@ fn phantom_misrouted_and_filtered_sends_are_refused_and_others_flow() {
 }
 
 #[test]
+fn a_message_of_xcm_in_a_memo_is_told_once_and_what_is_denied_is_not_relayed() {
+    let with = |sequence, memo: &str| Packet {
+        data: Arc::from(format!(r#"{{"memo":"{memo}"}}"#).as_bytes()),
+        ..packet(sequence)
+    };
+    let mut e = engine();
+    // ClearOrigin; ClearTopic; an unknown instruction
+    let sends = [with(1, "0x04040a"), with(2, "0x04042d"), with(3, "0x0404ff"), with(4, "lunch")];
+    e.policy.filters[0].xcm.denied = ["ClearTopic".parse().unwrap()].into();
+    let told = |e: &mut Engine, now| {
+        let sent = sends.iter().cloned().map(Fact::Sent).collect();
+        e.handle(now, Input::Block { side: Side::A, block: block(10 + now, sent) });
+        let effects = drain(e, now);
+        let found = effects.iter().filter_map(|effect| match effect {
+            Effect::Notice(Notice::Xcm { key, found }) => Some((key.sequence.0, found.is_ok())),
+            _ => None,
+        });
+        (found.collect::<Vec<_>>(), effects)
+    };
+    let (found, effects) = told(&mut e, 1);
+    assert_eq!(found, [(1, true), (2, true), (3, false)]);
+    let proven = effects.iter().filter_map(|effect| match effect {
+        Effect::Prove { items, .. } => Some(items.iter().map(|item| item.key.sequence.0)),
+        _ => None,
+    });
+    assert_eq!(proven.flatten().collect::<Vec<_>>(), [1, 3, 4]);
+    let reason = |n: &Effect| matches!(n, Effect::Notice(Notice::Ended { reason: Some("xcm_instruction"), .. }));
+    assert_eq!(effects.iter().filter(|n| reason(n)).count(), 1);
+    assert_eq!(told(&mut e, 2).0, []);
+}
+
+#[test]
 fn a_packet_of_another_path_whose_far_channel_has_the_id_of_ours_is_none_of_our_business() {
     let mut e = engine();
     // B also receives from `channel-0` of a third chain, over its own channel-8.
