@@ -76,6 +76,8 @@ pub const ADMIN_CONNECTION_TIME: Duration = Duration::from_secs(60);
 pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer the admin client reads: 1,000 channels and 100 paths take less than 1 MiB.
 pub const ADMIN_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Packets with XCM messages that a path shows, the newest: at 1.3 KiB each, those of 100 paths are 4 MiB of an answer.
+pub const XCM_PACKETS: usize = 32;
 /// Open connections get this long to finish when the relayer stops.
 pub const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 

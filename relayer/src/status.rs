@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{
     ChainLimits, ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, JournalHealth, Latency,
-    PathStatus, Snapshot, VerifierStatus,
+    PathStatus, Snapshot, VerifierStatus, XcmStatus,
 };
 use crate::limits_view;
 use crate::path::Path;
@@ -288,6 +288,19 @@ fn path(path: &Path, reasons: &mut Vec<String>) -> PathStatus {
             }
         })
     });
+    let xcm = s.xcm.iter().map(|packet| {
+        let message = packet.message.as_ref().ok();
+        XcmStatus {
+            source_chain: path.chain(packet.key.from).id().to_string(),
+            source: packet.key.source.to_string(),
+            sequence: packet.key.sequence.0,
+            version: message.map(|m| m.version.to_string()),
+            instructions: message.map(|m| m.instructions as u64),
+            summary: message.map(|m| m.summary.clone()),
+            error: packet.message.as_ref().err().map(ToString::to_string),
+            refused: packet.refused.map(str::to_owned),
+        }
+    });
     let [acked, timed_out, failed] = s.ended;
     PathStatus {
         name: path.name().to_string(),
@@ -296,6 +309,7 @@ fn path(path: &Path, reasons: &mut Vec<String>) -> PathStatus {
         open_packets: s.open as u64,
         in_flight: s.in_flight as u64,
         ended: EndedPackets { acked, timed_out, failed },
+        xcm: xcm.collect(),
         receive_ms: Latency { count: s.latencies.count, p50: s.latencies.receive_p50, p95: s.latencies.receive_p95 },
         ack_ms: Latency { count: s.latencies.count, p50: s.latencies.ack_p50, p95: s.latencies.ack_p95 },
         error: s.trouble,

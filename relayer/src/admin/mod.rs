@@ -37,5 +37,5 @@ pub use limit::{BreakerChange, BreakerStatus, ChainLimits, EndpointLimits, Limit
 pub use server::{AdminServer, ServeError, Sources};
 pub use snapshot::{
     ChainStatus, ChannelStatus, ClientStatus, EndedPackets, EndpointStatus, Health, JournalHealth, Latency, PathStatus,
-    Snapshot, VerifierStatus,
+    Snapshot, VerifierStatus, XcmStatus,
 };

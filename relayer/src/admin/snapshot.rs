@@ -90,6 +90,8 @@ pub struct PathStatus {
     pub in_flight: u64,
     /// Packets ended since the start.
     pub ended: EndedPackets,
+    /// Packets that carry XCM and have not ended on their chain: the newest.
+    pub xcm: Vec<XcmStatus>,
     /// Send to receive, of the last packets.
     pub receive_ms: Latency,
     /// Send to acknowledgement, of the last packets.
@@ -126,6 +128,28 @@ pub struct ChannelStatus {
     pub backlog: u64,
     /// Age of the oldest of them, ms.
     pub oldest_age_ms: Option<u64>,
+}
+
+/// A packet that carries an XCM message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct XcmStatus {
+    /// The sending chain.
+    pub source_chain: String,
+    /// Port and channel there, like `transfer/channel-0`.
+    pub source: String,
+    /// Its sequence.
+    pub sequence: u64,
+    /// Version of the message, like `v5`.
+    pub version: Option<String>,
+    /// Its instructions, those of nested programs with them.
+    pub instructions: Option<u64>,
+    /// The message in one line.
+    pub summary: Option<String>,
+    /// Why it can't be decoded, with the offset.
+    pub error: Option<String>,
+    /// Why the packet is not relayed.
+    pub refused: Option<String>,
 }
 
 /// How packets ended.

@@ -19,6 +19,7 @@ mod setup;
 mod stage;
 mod submit;
 mod urgency;
+mod xcm;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +47,7 @@ use crate::verify::Pool;
 pub use client::ClientView;
 pub use notice::Latencies;
 pub(crate) use stage::unix_ns;
+pub use xcm::{XcmMessage, XcmPacket};
 
 /// One end of a path as configured: all ids known.
 #[derive(Debug, Clone)]
@@ -105,6 +107,8 @@ pub struct PathStatus {
     pub latencies: Latencies,
     /// Open packets and recently ended ones, bounded.
     pub packets: Vec<relayer_core::engine::PacketView>,
+    /// Packets that carry XCM, bounded.
+    pub xcm: Vec<Arc<XcmPacket>>,
     /// Scans of state finished since the start.
     pub scans: u64,
     /// Open packets known.
@@ -449,6 +453,7 @@ impl Path {
             Some(view)
         });
         let packets = engine.packets(false, 1_000);
+        let xcm = notices.xcm();
         let halt = Side::BOTH.into_iter().find_map(|side| self.halt(side));
         let (latencies, trouble, open, scanned) =
             (notices.latencies(), notices.trouble(), engine.open(), scans.finished());
@@ -458,6 +463,7 @@ impl Path {
             s.channels = channels;
             s.latencies = latencies;
             s.packets = packets;
+            s.xcm = xcm;
             s.scans = scanned;
             s.open = open;
             s.in_flight = in_flight;

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use relayer_core::engine::Notice;
 use relayer_core::packet::{At, PacketKey, Side};
 use relayer_core::record::{Action, Phase, is_disproof};
+use relayer_xcm::VersionedXcm;
 
 use super::Path;
 use super::stage::unix_ns;
+use super::xcm::{Seen, XcmMessage, XcmPacket};
 use crate::journal::{PacketNews, Sighting};
 use crate::telemetry::metrics::{Redundant, Stage, Status};
 use crate::telemetry::trace::{PacketStart, SpanDetails};
@@ -42,6 +44,7 @@ pub(super) struct Notices {
     path: Arc<Path>,
     news: Vec<PacketNews>,
     seen: Vec<Sighting>,
+    xcm: Seen,
     receive: VecDeque<u64>,
     ack: VecDeque<u64>,
     trouble: Option<String>,
@@ -74,6 +77,7 @@ impl Notices {
             path,
             news: Vec::new(),
             seen: Vec::new(),
+            xcm: Seen::default(),
             receive: VecDeque::new(),
             ack: VecDeque::new(),
             trouble: None,
@@ -108,6 +112,11 @@ impl Notices {
         self.ended
     }
 
+    /// Packets that carry XCM, bounded.
+    pub(super) fn xcm(&self) -> Vec<Arc<XcmPacket>> {
+        self.xcm.all()
+    }
+
     fn chains(&self, from: Side) -> (String, String) {
         (self.path.chain(from).id().to_string(), self.path.chain(from.other()).id().to_string())
     }
@@ -120,6 +129,7 @@ impl Notices {
                     self.saw(&key, at, backlog);
                 }
             }
+            Notice::Xcm { key, found } => self.carries(key, &found),
             Notice::Received { key, sent, received } => {
                 let (source, target) = self.chains(key.from);
                 if let Some(sent) = sent {
@@ -139,6 +149,7 @@ impl Notices {
                     _ => (2, "failed", reason.unwrap_or("failed")),
                 };
                 self.ended[n] += 1;
+                self.xcm.ended(&key, phase, reason);
                 self.path.stages.end(&key, status, unix_ns());
                 match (phase, latency) {
                     (Phase::Acked, Some(latency)) => {
@@ -217,6 +228,22 @@ impl Notices {
             self.path.stage(std::slice::from_ref(key), Stage::Observe, key.from, unix_ns(), &SpanDetails::default());
         }
         self.seen.push(sighting);
+    }
+
+    fn carries(&mut self, key: PacketKey, found: &Result<VersionedXcm, relayer_xcm::Error>) {
+        let (path, chain) = (&self.path.spec.name, self.path.chain(key.from).id());
+        self.path.shared.metrics.xcm(chain.as_str(), found);
+        let message = found.as_ref().map(XcmMessage::from).map_err(|error| *error);
+        match &message {
+            Ok(XcmMessage { version, instructions, summary }) => {
+                tracing::info!(%path, packet = %key, %chain, %version, instructions, "packet carries XCM: {summary}");
+            }
+            Err(error) => {
+                let (reason, offset) = (error.problem.label(), error.offset);
+                tracing::warn!(%path, packet = %key, %chain, reason, offset, "packet carries XCM that can't be decoded: {error}");
+            }
+        }
+        self.xcm.add(XcmPacket { key, message, refused: None });
     }
 
     fn news(

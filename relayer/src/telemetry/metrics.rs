@@ -28,6 +28,7 @@ use super::limiter::LimiterMetrics;
 pub use super::maker::Description;
 use super::maker::Maker;
 use super::rules::RuleMetrics;
+use super::xcm::XcmMetrics;
 use crate::journal::JournalStatus;
 use crate::limits;
 
@@ -152,6 +153,7 @@ pub struct Metrics {
     uptime_start: Gauge,
     pub(super) limiter: LimiterMetrics,
     pub(super) rules: RuleMetrics,
+    pub(super) xcm: XcmMetrics,
 }
 
 /// Which of [`Metrics::values`] bounds a label.
@@ -282,6 +284,7 @@ impl Metrics {
             uptime_start: m.keep(Gauge::new("relayer_start_time_seconds", "Unix time of the start.")?)?,
             limiter: LimiterMetrics::new(&m)?,
             rules: RuleMetrics::new(&m)?,
+            xcm: XcmMetrics::new(&m)?,
             channels: Values::listed(limits::LABEL_CHANNELS),
             values: std::array::from_fn(|_| Values::first(limits::LABEL_VALUES)),
             registry: m.registry,

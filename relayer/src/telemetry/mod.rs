@@ -11,3 +11,4 @@ pub mod metrics;
 pub mod panic;
 mod rules;
 pub mod trace;
+mod xcm;

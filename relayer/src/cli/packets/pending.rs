@@ -9,6 +9,7 @@ use relayer_core::packet::{PortChannel, Side};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::admin::{Snapshot, XcmStatus};
 use crate::cli::error::CliError;
 use crate::cli::inspect::{channel_end, end, find_path};
 use crate::cli::progress::Progress;
@@ -18,7 +19,8 @@ use crate::open::Opener;
 
 /// Show packets that are neither acknowledged nor timed out.
 ///
-/// Read from the chains' state (commitments, receipts, acknowledgements), so it is complete whether a relayer runs or not.
+/// Read from the chains' state (commitments, receipts, acknowledgements), so it is complete whether a relayer runs or not. Of the
+/// packets that a running relayer saw, XCM messages in their memos are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  relayer packets pending --path a-b\n  relayer packets pending --json | jq .open")]
 pub struct Pending {
@@ -38,11 +40,22 @@ pub(super) struct Direction {
     pub(super) unreceived: Vec<Sequence>,
     /// Received, the acknowledgement not yet back on the source.
     pub(super) unacknowledged: Vec<Sequence>,
+    /// XCM messages of open packets, as far as a running relayer tells them.
+    pub(super) xcm: Vec<XcmStatus>,
 }
 
 impl Direction {
     pub(super) fn open(&self) -> usize {
         self.unreceived.len().saturating_add(self.unacknowledged.len())
+    }
+
+    /// Takes from a running relayer what it knows of the messages in these packets.
+    fn tell_xcm(&mut self, running: &Snapshot) {
+        let open = |sequence: u64| self.unreceived.iter().chain(&self.unacknowledged).any(|s| s.0 == sequence);
+        let paths = running.paths.iter().filter(|path| path.name == self.path);
+        let ours = |x: &&XcmStatus| x.source_chain == self.from.as_str() && x.source == self.source && open(x.sequence);
+        let xcm = paths.flat_map(|path| &path.xcm).filter(ours).cloned().collect();
+        self.xcm = xcm;
     }
 }
 
@@ -85,6 +98,7 @@ pub(super) async fn open(path: &Path, a: &dyn Chain, b: &dyn Chain) -> Result<Ve
                 source: source.to_string(),
                 unacknowledged: committed.into_iter().filter(|s| !missing.contains(s)).collect(),
                 unreceived,
+                xcm: Vec::new(),
             });
         }
     }
@@ -113,6 +127,9 @@ impl Pending {
             Err(_) => None,
         };
         drop(bar);
+        if let Some(running) = &running {
+            directions.iter_mut().for_each(|direction| direction.tell_xcm(running));
+        }
         let total: usize = directions.iter().map(Direction::open).sum();
         let in_flight = running.as_ref().map(|s| s.paths.iter().map(|p| p.in_flight).sum::<u64>());
         let value = json!({
@@ -131,7 +148,7 @@ impl Pending {
 }
 
 fn text(d: &Direction) -> String {
-    format!(
+    let mut text = format!(
         "{}: {} on {} to {}\n  not received:     {}\n  not acknowledged: {}",
         d.path,
         d.source,
@@ -139,7 +156,16 @@ fn text(d: &Direction) -> String {
         d.to,
         ranges(&d.unreceived),
         ranges(&d.unacknowledged)
-    )
+    );
+    for packet in &d.xcm {
+        let what = match (&packet.summary, &packet.error) {
+            (Some(summary), _) => summary.clone(),
+            (None, error) => format!("can't be decoded: {}", error.as_deref().unwrap_or("unknown why")),
+        };
+        let refused = packet.refused.as_ref().map_or_else(String::new, |why| format!(" (not relayed: {why})"));
+        text.push_str(&format!("\n  XCM in {}: {what}{refused}", packet.sequence));
+    }
+    text
 }
 
 /// `1-3, 7`; with the count in front.
@@ -172,5 +198,48 @@ mod tests {
         assert_eq!(text(&[u64::MAX]), format!("1: {}", u64::MAX));
         let odd: Vec<u64> = (0..100).map(|n| n * 2).collect();
         assert!(text(&odd).starts_with("100: 0, 2, ") && text(&odd).ends_with(", ..."));
+    }
+
+    #[test]
+    fn messages_of_open_packets_are_shown_with_why_they_are_not_relayed() {
+        let told = |source: &str, sequence, summary: Option<&str>, error: Option<&str>| XcmStatus {
+            source_chain: "sim-a-1".to_owned(),
+            source: source.to_owned(),
+            sequence,
+            summary: summary.map(str::to_owned),
+            error: error.map(str::to_owned),
+            refused: error.map(|_| "xcm_undecodable".to_owned()),
+            ..XcmStatus::default()
+        };
+        let path = crate::admin::PathStatus {
+            name: "a-b".to_owned(),
+            xcm: vec![
+                told("transfer/channel-0", 3, Some("v5 1 [ClearOrigin]"), None),
+                told("transfer/channel-0", 4, None, Some("byte 2: 255 is no kind of instruction")),
+                told("transfer/channel-0", 5, Some("is over"), None),
+                told("transfer/channel-1", 3, Some("of another channel"), None),
+            ],
+            ..crate::admin::PathStatus::default()
+        };
+        let other = crate::admin::PathStatus { name: "b-c".to_owned(), ..path.clone() };
+        let mut direction = Direction {
+            path: "a-b".to_owned(),
+            from: ChainId::new("sim-a-1").unwrap(),
+            to: ChainId::new("sim-b-1").unwrap(),
+            source: "transfer/channel-0".to_owned(),
+            unreceived: vec![Sequence(4)],
+            unacknowledged: vec![Sequence(3)],
+            xcm: Vec::new(),
+        };
+        direction.tell_xcm(&Snapshot { paths: vec![path, other], ..Snapshot::default() });
+        let shown = text(&direction);
+        let lines: Vec<&str> = shown.lines().skip(3).collect();
+        assert_eq!(
+            lines,
+            [
+                "  XCM in 3: v5 1 [ClearOrigin]",
+                "  XCM in 4: can't be decoded: byte 2: 255 is no kind of instruction (not relayed: xcm_undecodable)",
+            ]
+        );
     }
 }
