@@ -9,8 +9,8 @@ use relayer_tests::DevnetError;
 use relayer_tests::devnet::substrate::{SubstrateChain, SubstrateNode, SubstrateSpec};
 use serde_json::{Value, json};
 
-/// Long enough for ten blocks and their finality, were there any.
-const QUIET: Duration = Duration::from_secs(12);
+/// Long enough for several blocks and their finality, were there any.
+const QUIET: Duration = Duration::from_secs(6);
 
 async fn chain(validators: usize) -> SubstrateChain {
     SubstrateChain::start(SubstrateSpec::validators(validators)).await.unwrap()

@@ -41,6 +41,12 @@ impl SubstrateBuild {
         self.folder.join("runtime.wasm")
     }
 
+    /// Where the first validator leaves the compiled rules for the next ones.
+    #[must_use]
+    pub fn compiled(&self) -> PathBuf {
+        self.folder.join("compiled")
+    }
+
     /// The folder that both are in.
     #[must_use]
     pub fn folder(&self) -> &Path {

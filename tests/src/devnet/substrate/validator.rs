@@ -47,6 +47,7 @@ impl Validator {
         let own = ports.rpc.get(self.index).copied().unwrap_or_default();
         let args = [
             ("--runtime", build.runtime().display().to_string()),
+            ("--compiled", build.compiled().display().to_string()),
             ("--data", self.folder.display().to_string()),
             ("--index", self.index.to_string()),
             ("--rpc-port", own.to_string()),

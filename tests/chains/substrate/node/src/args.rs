@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// Where the node keeps its database
     #[arg(long)]
     pub(crate) data: PathBuf,
+    /// Where the compiled runtime is kept, so that later starts need not compile it
+    #[arg(long)]
+    pub(crate) compiled: Option<PathBuf>,
     /// Which validator this is, counted from 0
     #[arg(long, default_value_t = 0)]
     pub(crate) index: usize,

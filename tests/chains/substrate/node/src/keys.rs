@@ -3,7 +3,7 @@
 
 use sc_network::config::{NodeKeyConfig, Secret, ed25519 as network_ed25519};
 use sc_service::Error;
-use sp_core::crypto::{KeyTypeId, Ss58Codec};
+use sp_core::crypto::KeyTypeId;
 use sp_core::{Pair, ed25519, sr25519};
 use sp_keystore::{Keystore, KeystorePtr};
 
@@ -20,14 +20,14 @@ pub(crate) fn seed(index: usize) -> String {
     format!("//Validator//{index}")
 }
 
-/// The public key of an account or an aura authority, as text.
-pub(crate) fn sr25519_address(seed: &str) -> Result<String, NodeError> {
-    Ok(pair::<sr25519::Pair>(seed)?.public().to_ss58check())
+/// The public key of an account or an aura authority.
+pub(crate) fn sr25519(seed: &str) -> Result<sr25519::Public, NodeError> {
+    Ok(pair::<sr25519::Pair>(seed)?.public())
 }
 
-/// The public key of a GRANDPA authority, as text.
-pub(crate) fn ed25519_address(seed: &str) -> Result<String, NodeError> {
-    Ok(pair::<ed25519::Pair>(seed)?.public().to_ss58check())
+/// The public key of a GRANDPA authority.
+pub(crate) fn ed25519(seed: &str) -> Result<ed25519::Public, NodeError> {
+    Ok(pair::<ed25519::Pair>(seed)?.public())
 }
 
 /// Hands a validator's keys to the node that signs with them.
@@ -52,12 +52,15 @@ fn pair<P: Pair>(seed: &str) -> Result<P, NodeError> {
 
 #[cfg(test)]
 mod tests {
+    use sp_core::crypto::Ss58Codec;
+
     use super::*;
 
     #[test]
     fn accounts_are_those_that_every_wallet_derives() {
-        assert_eq!(sr25519_address("//Alice").unwrap(), "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
-        assert!(matches!(sr25519_address("no seed"), Err(NodeError::Key { .. })));
+        let alice = sr25519("//Alice").unwrap().to_ss58check();
+        assert_eq!(alice, "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+        assert!(matches!(sr25519("no seed"), Err(NodeError::Key { .. })));
     }
 
     #[test]

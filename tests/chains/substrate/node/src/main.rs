@@ -48,7 +48,7 @@ fn run(args: &Args) -> Result<(), NodeError> {
     let tasks = {
         let _inside = runtime.enter();
         let config = settings::configuration(args, runtime.handle().clone())?;
-        service::start(config, &keys::seed(args.index))?
+        service::start(config, settings::executor(args), &keys::seed(args.index))?
     };
     until_the_end(runtime, tasks)
 }

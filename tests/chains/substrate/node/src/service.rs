@@ -14,7 +14,7 @@ use sc_network::config::FullNetworkConfiguration;
 use sc_network::service::NotificationMetrics;
 use sc_service::{
     BuildNetworkParams, Configuration, Error, SpawnTasksParams, TFullBackend, TFullClient, TaskManager, build_network,
-    new_full_parts, new_wasm_executor, spawn_tasks,
+    new_full_parts, spawn_tasks,
 };
 use sc_transaction_pool::TransactionPoolHandle;
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
@@ -32,7 +32,8 @@ use crate::keys;
 use crate::rpc::Sources;
 
 pub(crate) type Backend = TFullBackend<Block>;
-pub(crate) type Client = TFullClient<Block, RuntimeApi, WasmExecutor<SubstrateHostFunctions>>;
+pub(crate) type Executor = WasmExecutor<SubstrateHostFunctions>;
+pub(crate) type Client = TFullClient<Block, RuntimeApi, Executor>;
 pub(crate) type Pool = TransactionPoolHandle<Block, Client>;
 type Select = LongestChain<Backend, Block>;
 type Import = sc_consensus_grandpa::GrandpaBlockImport<Backend, Block, Client, Select>;
@@ -47,8 +48,7 @@ const JUSTIFICATIONS: u32 = 1;
 const SLOT_PART: f32 = 2.0 / 3.0;
 
 /// Starts the validator with this seed's keys; it ends with the tasks.
-pub(crate) fn start(config: Configuration, seed: &str) -> Result<TaskManager, Error> {
-    let executor = new_wasm_executor(&config.executor);
+pub(crate) fn start(config: Configuration, executor: Executor, seed: &str) -> Result<TaskManager, Error> {
     let (client, backend, keystore, mut tasks) =
         new_full_parts::<Block, RuntimeApi, _>(&config, None, executor, vec![])?;
     let client: Arc<Client> = Arc::new(client);

@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use sc_executor::{WasmExecutionMethod, WasmtimeInstantiationStrategy};
+use sc_executor::{WasmExecutionMethod, WasmExecutor, WasmtimeInstantiationStrategy};
 use sc_network::Multiaddr;
 use sc_network::config::{MultiaddrWithPeerId, NetworkConfiguration, NonReservedPeerMode, SetConfig, TransportConfig};
 use sc_service::config::{
     ExecutorConfiguration, KeystoreConfig, OffchainWorkerConfig, RpcBatchRequestConfig, RpcConfiguration, RpcEndpoint,
 };
 use sc_service::{BasePath, BlocksPruning, Configuration, DatabaseSource, PruningMode, Role};
+use sp_io::SubstrateHostFunctions;
 use tokio::runtime::Handle;
 
 use crate::args::Args;
@@ -48,7 +49,7 @@ pub(crate) fn configuration(args: &Args, tokio: Handle) -> Result<Configuration,
         state_pruning: Some(PruningMode::ArchiveAll),
         blocks_pruning: BlocksPruning::KeepAll,
         chain_spec,
-        executor: executor(),
+        executor: execution(),
         wasm_runtime_overrides: None,
         rpc: rpc(args.rpc_port),
         prometheus_config: None,
@@ -96,7 +97,20 @@ fn address(port: u16) -> Result<Multiaddr, NodeError> {
     text.parse().map_err(|e| NodeError::Settings(format!("{text}: {e}")))
 }
 
-fn executor() -> ExecutorConfiguration {
+/// What runs the runtime. The service's own has no place to keep what it compiled.
+pub(crate) fn executor(args: &Args) -> WasmExecutor<SubstrateHostFunctions> {
+    let execution = execution();
+    let executor = WasmExecutor::builder()
+        .with_execution_method(execution.wasm_method)
+        .with_max_runtime_instances(execution.max_runtime_instances)
+        .with_runtime_cache_size(execution.runtime_cache_size);
+    match &args.compiled {
+        Some(folder) => executor.with_cache_path(folder).build(),
+        None => executor.build(),
+    }
+}
+
+fn execution() -> ExecutorConfiguration {
     let instantiation_strategy = WasmtimeInstantiationStrategy::PoolingCopyOnWrite;
     ExecutorConfiguration {
         wasm_method: WasmExecutionMethod::Compiled { instantiation_strategy },
