@@ -15,8 +15,8 @@ use relayer_tests::relay::{Line, Relayer, until};
 
 const WAIT: Duration = Duration::from_secs(120);
 /// Calls a second that both relayers together may make of a node, and at once.
-const RATE: u32 = 60;
-const BURST: u32 = 60;
+const RATE: u32 = 35;
+const BURST: u32 = 35;
 
 /// A redis-server that keeps nothing on disk.
 struct Redis {
