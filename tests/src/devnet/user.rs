@@ -94,7 +94,8 @@ impl Transfer {
         self
     }
 
-    fn message(&self, sender: &str) -> Any {
+    /// The message of this account.
+    pub(crate) fn message(&self, sender: &str) -> Any {
         let (revision_number, revision_height) = self.timeout_height.unwrap_or((0, 0));
         let message = MsgTransfer {
             source_port: "transfer".to_owned(),

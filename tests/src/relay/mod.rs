@@ -1,7 +1,8 @@
 //! The relayer under test, run as an operator runs it, and what the chains say about its work.
 //!
 //! [`Relayer`] is the real program with its configuration, log and admin port; [`Line`] is a Devnet with an open path
-//! and a relayer for it; [`Link`] is one channel seen from both chains; [`History`] is every packet message that stands
+//! and a relayer for it, [`Across`] the same between
+//! the families; [`Link`] is one channel seen from both chains; [`History`] is every packet message that stands
 //! in a chain's blocks, so that a test counts deliveries where they happened. Nothing here reads log text to decide:
 //! a log is only shown when a test fails.
 //!
@@ -23,6 +24,7 @@
 //! # }
 //! ```
 
+mod across;
 mod admin;
 mod config;
 mod denom;
@@ -33,6 +35,7 @@ mod program;
 mod siege;
 mod wait;
 
+pub use across::{Across, AcrossOptions, FUNDS, Families, SUBSTRATE, SubstrateEnd};
 pub use admin::{Admin, Health, Metrics};
 pub use config::{PathIds, add_chain, add_path, channels};
 pub use denom::{escrow_address, voucher};

@@ -1,6 +1,7 @@
 //! A real Substrate chain for tests: validators of `tests/chains/substrate` on loopback, aura and GRANDPA between them.
 //!
-//! A [`SubstrateSpec`] describes a chain, a [`SubstrateChain`] is one running, and a [`SubstrateNode`] looks at one validator of it.
+//! A [`SubstrateSpec`] describes a chain, a [`SubstrateChain`] is one running, a [`SubstrateNode`] looks at one validator of it, and a
+//! [`SubstrateUser`] acts on it.
 //! Heights are block numbers; a block comes each second and is final within another. Keys come from public seeds:
 //! `//Validator//0` and so on, and the accounts `//Alice` (root) to `//Ferdie`, each with 2^60 of the native token.
 //!
@@ -22,9 +23,11 @@ mod build;
 mod chain;
 mod node;
 mod spec;
+mod user;
 mod validator;
 
 pub use build::SubstrateBuild;
 pub use chain::SubstrateChain;
 pub use node::{Health, SubstrateNode};
 pub use spec::SubstrateSpec;
+pub use user::SubstrateUser;

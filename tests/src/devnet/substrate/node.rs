@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use parity_scale_codec::Decode;
 use serde_json::{Value, json};
+use sp_crypto_hashing::{blake2_128, twox_128};
 
 use crate::devnet::Node;
 use crate::{DevnetError, limits};
@@ -100,6 +102,89 @@ impl SubstrateNode {
         number_of(&self.call("chain_getHeader", json!([hash])).await?)
     }
 
+    /// A value of the newest finalized state; `None` if there is none under this key.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn storage(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DevnetError> {
+        let at = self.finalized_hash().await?;
+        let value = self.call("state_getStorage", json!([hex_text(key), at])).await?;
+        if value.is_null() { Ok(None) } else { bytes(&value, "state_getStorage").map(Some) }
+    }
+
+    /// The keys of the newest finalized state that begin with this, at most [`limits::PAGE_ITEMS`].
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn keys(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, DevnetError> {
+        let (at, mut keys) = (self.finalized_hash().await?, Vec::new());
+        while u64::try_from(keys.len()).unwrap_or(u64::MAX) < limits::PAGE_ITEMS {
+            let from = hex_text(keys.last().map_or(prefix, Vec::as_slice));
+            let page = self.call("state_getKeysPaged", json!([hex_text(prefix), PAGE_KEYS, from, at])).await?;
+            let page = page.as_array().ok_or_else(|| DevnetError::decode("state_getKeysPaged", &page))?;
+            if page.is_empty() {
+                break;
+            }
+            for key in page {
+                keys.push(bytes(key, "state_getKeysPaged")?);
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Extrinsics of an account in finalized blocks.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn nonce(&self, account: &[u8; 32]) -> Result<u64, DevnetError> {
+        Ok(self.account(account).await?.nonce.into())
+    }
+
+    /// What an account has of the native token.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn balance(&self, account: &[u8; 32]) -> Result<u128, DevnetError> {
+        Ok(self.account(account).await?.free)
+    }
+
+    async fn account(&self, account: &[u8; 32]) -> Result<Account, DevnetError> {
+        let value = self.storage(&[value_key("System", "Account"), hashed(account)].concat()).await?;
+        let Some(value) = value else { return Ok(Account::default()) };
+        Account::decode(&mut value.as_slice()).map_err(|e| DevnetError::decode("System.Account", e))
+    }
+
+    /// What an account has of another chain's token, named with its way: `transfer/channel-0/stake`.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn vouchers(&self, account: &[u8; 32], denom: &str) -> Result<u128, DevnetError> {
+        let denom = parity_scale_codec::Encode::encode(&denom.as_bytes());
+        let value = self.storage(&[value_key("Ibc", "Vouchers"), hashed(&denom), hashed(account)].concat()).await?;
+        let Some(value) = value else { return Ok(0) };
+        u128::decode(&mut value.as_slice()).map_err(|e| DevnetError::decode("Ibc.Vouchers", e))
+    }
+
+    /// Who finalizes blocks now, with their weights.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn authorities(&self) -> Result<Vec<([u8; 32], u64)>, DevnetError> {
+        let list = self.call("state_call", json!(["GrandpaApi_grandpa_authorities", "0x"])).await?;
+        let list = bytes(&list, "GrandpaApi_grandpa_authorities")?;
+        Vec::decode(&mut list.as_slice()).map_err(|e| DevnetError::decode("GrandpaApi_grandpa_authorities", e))
+    }
+
+    /// How often finality was handed over until now.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn set_id(&self) -> Result<u64, DevnetError> {
+        let id = self.call("state_call", json!(["GrandpaApi_current_set_id", "0x"])).await?;
+        let id = bytes(&id, "GrandpaApi_current_set_id")?;
+        u64::decode(&mut id.as_slice()).map_err(|e| DevnetError::decode("GrandpaApi_current_set_id", e))
+    }
+
     /// Waits until this block is final; the newest final block then.
     ///
     /// # Errors
@@ -127,6 +212,38 @@ impl SubstrateNode {
             }
         }
     }
+}
+
+/// Keys of one page: what nodes allow at most.
+const PAGE_KEYS: u32 = 1_000;
+
+/// `frame_system::AccountInfo` up to what is free to be spent.
+#[derive(Debug, Default, Decode)]
+struct Account {
+    nonce: u32,
+    /// Consumers, providers, sufficients.
+    _references: [u32; 3],
+    free: u128,
+}
+
+/// The key of a module's value.
+fn value_key(module: &str, name: &str) -> Vec<u8> {
+    [twox_128(module.as_bytes()), twox_128(name.as_bytes())].concat()
+}
+
+/// A key of a map as `Blake2_128Concat` makes it.
+fn hashed(key: &[u8]) -> Vec<u8> {
+    [blake2_128(key).as_slice(), key].concat()
+}
+
+fn hex_text(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+/// `0x` and hex.
+pub(super) fn bytes(value: &Value, what: &str) -> Result<Vec<u8>, DevnetError> {
+    let text = value.as_str().and_then(|text| text.strip_prefix("0x"));
+    text.and_then(|text| hex::decode(text).ok()).ok_or_else(|| DevnetError::decode(what, value))
 }
 
 fn text(value: Value, what: &str) -> Result<String, DevnetError> {
