@@ -1,5 +1,8 @@
 //! Finality that is handed over, endangered and lost: sets of authorities that change, validators that are down.
 
+// What the set-up functions of tests can't get fails the test, as in the tests themselves.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::time::Duration;
 
 use relayer_tests::devnet::{STAKE, Transfer};

@@ -268,8 +268,21 @@ impl SubstrateEnd {
         self.sequences("receipts").await
     }
 
+    /// Whether the state after the block of this number has an entry of a packet: `commitments`, `receipts` or `acks`.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::storage_at`].
+    pub async fn has(&self, kind: &str, sequence: u64, number: u64) -> Result<bool, DevnetError> {
+        let key = format!("{}{sequence}", self.prefix(kind));
+        Ok(self.node.storage_at(key.as_bytes(), number).await?.is_some())
+    }
+
+    fn prefix(&self, kind: &str) -> String {
+        format!("ibc/{kind}/ports/transfer/channels/{}/sequences/", self.channel)
+    }
+
     async fn sequences(&self, kind: &str) -> Result<Vec<u64>, DevnetError> {
-        let prefix = format!("ibc/{kind}/ports/transfer/channels/{}/sequences/", self.channel);
+        let prefix = self.prefix(kind);
         let keys = self.node.keys(prefix.as_bytes()).await?;
         let sequence = |key: &Vec<u8>| {
             let digits = key.get(prefix.len()..).and_then(|digits| std::str::from_utf8(digits).ok());

@@ -11,6 +11,7 @@ mod command;
 mod contract;
 mod crash;
 mod failure;
+mod families;
 mod figure;
 mod limiter;
 mod relay;
@@ -59,6 +60,8 @@ struct Args {
 enum Group {
     /// Two real chains: handshake, latency, bursts, a backlog, idle cost.
     Relay,
+    /// A Cosmos and a Substrate chain: latency both ways.
+    Families,
     /// Headers, justifications and proofs beside their bare signatures and hashes.
     Verify,
     /// Gas of the 08-wasm contract on a real chain.
@@ -116,6 +119,9 @@ async fn measure(args: &Args) -> Result<(), Failure> {
     if wanted(Group::Relay) {
         relay::run(&args.part, args.runs, progress).await?;
     }
+    if wanted(Group::Families) {
+        families::run(progress).await?;
+    }
     if wanted(Group::Crash) {
         crash::run(args.kills, progress).await?;
     }
@@ -129,7 +135,7 @@ mod tests {
     #[test]
     fn groups_and_parts_are_named_as_in_the_readme() {
         let args = |line: &[&str]| Args::try_parse_from([&["figures"], line].concat());
-        for group in ["relay", "verify", "contract", "limiter", "crash", "all"] {
+        for group in ["relay", "families", "verify", "contract", "limiter", "crash", "all"] {
             assert!(args(&[group, "--json-only"]).unwrap().json_only);
         }
         assert_eq!(args(&["relay", "--part", "idle", "--part", "burst"]).unwrap().part, [Part::Idle, Part::Burst]);

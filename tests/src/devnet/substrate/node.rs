@@ -108,8 +108,31 @@ impl SubstrateNode {
     /// As [`SubstrateNode::health`].
     pub async fn storage(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DevnetError> {
         let at = self.finalized_hash().await?;
+        self.storage_of(key, &at).await
+    }
+
+    async fn storage_of(&self, key: &[u8], at: &str) -> Result<Option<Vec<u8>>, DevnetError> {
         let value = self.call("state_getStorage", json!([hex_text(key), at])).await?;
         if value.is_null() { Ok(None) } else { bytes(&value, "state_getStorage").map(Some) }
+    }
+
+    /// A value of the state after the block of this number on the best chain; `None` if there is none under this key.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn storage_at(&self, key: &[u8], number: u64) -> Result<Option<Vec<u8>>, DevnetError> {
+        let at = self.block_hash(number).await?;
+        self.storage_of(key, &at).await
+    }
+
+    /// The time that the block of this number tells, since 1970.
+    ///
+    /// # Errors
+    /// As [`SubstrateNode::health`].
+    pub async fn time(&self, number: u64) -> Result<Duration, DevnetError> {
+        let value = self.storage_at(&value_key("Timestamp", "Now"), number).await?.unwrap_or_default();
+        let millis = u64::decode(&mut value.as_slice()).map_err(|e| DevnetError::decode("Timestamp.Now", e))?;
+        Ok(Duration::from_millis(millis))
     }
 
     /// The keys of the newest finalized state that begin with this, at most [`limits::PAGE_ITEMS`].
