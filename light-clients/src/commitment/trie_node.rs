@@ -75,6 +75,8 @@ pub(super) struct Node<'a> {
     pub(super) value: Option<Value<'a>>,
     bitmap: u16,
     children: &'a [u8],
+    /// All of them are hashes.
+    hashed: bool,
 }
 
 impl<'a> Node<'a> {
@@ -85,7 +87,7 @@ impl<'a> Node<'a> {
         // Kind, and how many bits of the first byte tell it.
         let (branch, valued, hashed, bits) = match first {
             0 => {
-                let empty = Self { partial: None, value: None, bitmap: 0, children: &[] };
+                let empty = Self { partial: None, value: None, bitmap: 0, children: &[], hashed: false };
                 return input.is_empty().then_some(empty);
             }
             0x40..0x80 => (false, true, false, 2),
@@ -109,10 +111,12 @@ impl<'a> Node<'a> {
             (true, true) => Some(Value::Hashed(take(input, 32)?)),
             (true, false) => Some(Value::Inline(string(input)?)),
         };
-        let node = Self { partial: Some(partial), value, bitmap, children: input };
-        // Nothing after the last child.
-        (0..node.bitmap.count_ones()).try_for_each(|_| string(input).map(drop))?;
-        input.is_empty().then_some(node)
+        let node = Self { partial: Some(partial), value, bitmap, children: input, hashed: all_hashed(bitmap, input) };
+        if !node.hashed {
+            // Nothing after the last child.
+            (0..node.bitmap.count_ones()).try_for_each(|_| string(input).map(drop))?;
+        }
+        (node.hashed || input.is_empty()).then_some(node)
     }
 
     /// The child a nibble leads to, if there is one; `None` if it can't be read.
@@ -121,12 +125,28 @@ impl<'a> Node<'a> {
         if self.bitmap & bit == 0 {
             return Some(None);
         }
+        let before = (self.bitmap & bit.saturating_sub(1)).count_ones();
+        if self.hashed {
+            let (_, hash) = self.children.chunks_exact(HASHED_CHILD).nth(before.try_into().ok()?)?.split_first()?;
+            return Some(Some(Child::Hashed(hash)));
+        }
         let mut input = self.children;
-        let before = self.bitmap & bit.saturating_sub(1);
-        (0..before.count_ones()).try_for_each(|_| string(&mut input).map(drop))?;
+        (0..before).try_for_each(|_| string(&mut input).map(drop))?;
         let child = string(&mut input)?;
         Some(Some(if child.len() == 32 { Child::Hashed(child) } else { Child::Inline(child) }))
     }
+}
+
+/// Bytes of a child by hash, with its length before it.
+const HASHED_CHILD: usize = 33;
+/// That length: 32, compact.
+const HASH_LENGTH: u8 = 32 << 2;
+
+/// Whether all children are hashes, as in most branches of a large trie: each is found without reading those before it.
+fn all_hashed(bitmap: u16, children: &[u8]) -> bool {
+    let count = usize::try_from(bitmap.count_ones()).unwrap_or_default();
+    count.checked_mul(HASHED_CHILD) == Some(children.len())
+        && children.chunks_exact(HASHED_CHILD).all(|child| child.first() == Some(&HASH_LENGTH))
 }
 
 /// Number of nibbles: in the rest of the first byte and, once that is full, in bytes of which all but the last are full.
