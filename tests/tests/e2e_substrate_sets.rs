@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use relayer_tests::devnet::substrate::SubstrateSpec;
 use relayer_tests::devnet::{STAKE, Transfer};
-use relayer_tests::relay::{Across, until};
+use relayer_tests::relay::{Across, Families, until};
 
 const WAIT: Duration = Duration::from_secs(120);
 
@@ -65,7 +66,11 @@ async fn sets_change_while_packets_are_in_flight_and_three_times_while_no_relaye
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_validator_of_four_may_be_down_and_what_stalled_finality_held_up_is_relayed_once_it_is_back() {
-    let mut line = Across::start(4).await.unwrap();
+    // The relayer prefers the node that is killed first, then the one that is killed next.
+    let chains = Families::start(SubstrateSpec::validators(4)).await.unwrap();
+    let mut options = chains.options();
+    options.substrate_rpc.reverse();
+    let mut line = Across::open(chains, &options).await.unwrap();
     line.relayer.start().await.unwrap();
     let unit = line.voucher_on_simd("unit");
     let (there, back) = both(&line, 10);

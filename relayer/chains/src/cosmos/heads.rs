@@ -187,7 +187,9 @@ async fn run(node: Node, news: watch::Sender<News>, poll: Duration, mut wakes: O
                 Some(Wake::Block(_) | Wake::Reconnected) => live = true,
                 Some(Wake::Suspect(why)) => {
                     live = false;
-                    node.rpc().stream_lost(why);
+                    if let Some(first) = node.rpc().endpoints().first() {
+                        node.rpc().stream_lost(first, why);
+                    }
                 }
                 None => return,
             },

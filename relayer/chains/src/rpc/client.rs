@@ -199,9 +199,9 @@ impl RpcClient {
         self.stack.endpoints.quarantine(id, reason, span)
     }
 
-    /// Counts the loss of the event stream, which is the first endpoint's, as a request `subscribe` with this status.
-    pub(crate) fn stream_lost(&self, why: &'static str) {
-        if let (Some(observer), Some(endpoint)) = (&self.stack.settings.observer, self.endpoints().first()) {
+    /// Counts the loss of an endpoint's event stream as a request `subscribe` with this status.
+    pub(crate) fn stream_lost(&self, endpoint: &EndpointId, why: &'static str) {
+        if let Some(observer) = &self.stack.settings.observer {
             observer(&CallReport::stream(self.chain(), endpoint.label().clone(), why));
         }
     }

@@ -33,7 +33,7 @@ pub struct SubstrateConfig {
     pub poll: Duration,
     /// Follow the stream of justifications; without it, proofs of finality are polled only.
     pub websocket: bool,
-    /// Address of that stream; `None` for the first endpoint's own.
+    /// Address of the first endpoint's stream; `None` for its own. The others' are at their own addresses.
     pub stream: Option<EndpointUrl>,
     /// The endpoints and their limits.
     pub rpc: RpcSettings,

@@ -2,12 +2,13 @@
 //!
 //! A finalized block without a justification proves nothing to a client, so the head is the newest block that is justified
 //! ([`super::finality`]). One owned task follows it: the stream of justifications hands them over as rounds end; a poll beside it, slow
-//! while the stream speaks, asks for the node's proof of the finalized head and is the watchdog of a stream that stalls. What the stream says is
-//! not believed for that: whatever is based on a head verifies its justification first. The published head never goes back, unless it is refuted.
+//! while the stream speaks, asks for the node's proof of the finalized head and is the watchdog of a stream that stalls. For most blocks the
+//! stream is the only source, so it moves on to the next endpoint when one's breaks, stays behind what is final elsewhere, or lies. What it says is
+//! not believed: whatever is based on a head verifies its justification first. The published head never goes back, unless it is refuted.
 //! Errors are told to those who were waiting when they happened. Where there are several endpoints, the others' heights are compared now and then.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::Head;
@@ -18,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::finality::{self, Justified, Shown};
-use super::limits::{COMPARE_POLLS, POLL_WATCHDOG, QUARANTINE_CATCHING_UP, STREAM_BYTES};
+use super::limits::{COMPARE_POLLS, POLL_WATCHDOG, QUARANTINE_CATCHING_UP, STREAM_BEHIND, STREAM_BYTES};
 use super::node::{Node, Said};
 use super::wire::{self, Header, Health};
-use crate::rpc::{EndpointId, EndpointUrl, RpcClient, Wake, WakeSettings, wake_stream};
+use crate::rpc::{EndpointId, EndpointUrl, SetupError, Wake, WakeSettings, wake_stream};
 
 #[derive(Debug, Clone, Default)]
 struct News {
@@ -33,13 +34,20 @@ struct News {
     error: Option<ChainError>,
 }
 
+/// Where an endpoint streams justifications.
+#[derive(Debug, Clone)]
+pub(crate) struct Stream {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) url: EndpointUrl,
+}
+
 /// The head of one chain, shared.
 #[derive(Debug)]
 pub(crate) struct Heads {
     node: Node,
     justified: Arc<Justified>,
     poll: Duration,
-    stream: Option<EndpointUrl>,
+    streams: Vec<Stream>,
     news: watch::Sender<News>,
     task: Mutex<Option<JoinHandle<()>>>,
     stop: CancellationToken,
@@ -55,9 +63,9 @@ struct Following {
 }
 
 impl Heads {
-    pub(crate) fn new(node: Node, justified: Arc<Justified>, poll: Duration, stream: Option<EndpointUrl>) -> Self {
+    pub(crate) fn new(node: Node, justified: Arc<Justified>, poll: Duration, streams: Vec<Stream>) -> Self {
         let news = watch::Sender::new(News::default());
-        Self { node, justified, poll, stream, news, task: Mutex::new(None), stop: CancellationToken::new() }
+        Self { node, justified, poll, streams, news, task: Mutex::new(None), stop: CancellationToken::new() }
     }
 
     /// The highest head seen, without asking.
@@ -129,24 +137,10 @@ impl Heads {
         }
         let span = tracing::info_span!("heads", chain = %self.node.chain());
         let (following, comparing) = (self.following(), self.following());
-        let (stream, stop) = (self.stream.clone(), self.stop.clone());
-        let work = async move {
-            let Some((socket, wakes)) =
-                stream.and_then(|url| subscribe(url, following.poll, following.node.rpc(), &stop))
-            else {
-                return following.run(None).await;
-            };
-            tokio::select! {
-                () = socket => {}
-                () = following.run(Some(wakes)) => {}
-            }
-            // The socket's task only ends when it can't go on: polling can.
-            following.run(None).await;
-        };
-        let stop = self.stop.clone();
+        let (streams, stop) = (self.streams.clone(), self.stop.clone());
         let run = async move {
             tokio::select! {
-                () = work => {}
+                () = following.streams(&streams, &stop) => {}
                 () = comparing.compare() => {}
                 () = stop.cancelled() => {}
             }
@@ -161,29 +155,77 @@ impl Drop for Heads {
     }
 }
 
-fn subscribe(
-    url: EndpointUrl,
-    poll: Duration,
-    rpc: &RpcClient,
-    stop: &CancellationToken,
-) -> Option<(impl Future<Output = ()> + Send + 'static, mpsc::Receiver<Wake>)> {
-    // Rounds take some block times; a stream silent for longer is opened again, the watchdog polls meanwhile.
-    let silence = (poll * 60).max(Duration::from_secs(60));
-    let settings = WakeSettings::justifications(url.websocket_here(), silence, STREAM_BYTES);
-    match wake_stream(WakeSettings { paced_by: Some(rpc.clone()), ..settings }, stop.clone()) {
-        Ok(stream) => Some(stream),
-        Err(error) => {
-            tracing::warn!(%error, "no stream of justifications: proofs of finality are polled");
-            None
+impl Following {
+    /// Follows one stream after the other; polls only where there is none. Ends never.
+    async fn streams(&self, streams: &[Stream], stop: &CancellationToken) {
+        let mut turn = streams.iter().cycle();
+        loop {
+            let Some(stream) = self.next(&mut turn, streams.len()) else { return self.run(None).await };
+            let child = stop.child_token();
+            match self.subscribe(stream, &child) {
+                Ok((socket, wakes)) => tokio::select! {
+                    // The socket's task only ends when it can't go on.
+                    () = socket => {}
+                    () = self.run(Some((stream, wakes, streams.len() > 1))) => {}
+                },
+                Err(error) => tracing::warn!(%error, endpoint = %stream.endpoint, "no stream of justifications"),
+            }
+            child.cancel();
+            tokio::time::sleep(self.poll).await;
         }
     }
-}
 
-impl Following {
-    async fn run(&self, mut wakes: Option<mpsc::Receiver<Wake>>) {
-        let mut live = false;
+    /// The next one whose endpoint does not rest; if all do, the next.
+    fn next<'a>(&self, turn: &mut impl Iterator<Item = &'a Stream>, count: usize) -> Option<&'a Stream> {
+        let round: Vec<&Stream> = turn.take(count).collect();
+        let awake = round.iter().position(|stream| !self.rests(&stream.endpoint));
+        let (skipped, chosen) = (awake.unwrap_or_default(), *round.get(awake.unwrap_or_default())?);
+        // A whole round was taken: what follows the chosen one comes first the next time.
+        turn.take(skipped.saturating_add(1)).for_each(drop);
+        Some(chosen)
+    }
+
+    fn rests(&self, endpoint: &EndpointId) -> bool {
+        self.node.rpc().health().iter().any(|health| health.id == *endpoint && health.quarantine.is_some())
+    }
+
+    fn subscribe(
+        &self,
+        stream: &Stream,
+        stop: &CancellationToken,
+    ) -> Result<(impl Future<Output = ()> + Send + 'static, mpsc::Receiver<Wake>), SetupError> {
+        // Rounds take some block times; a stream silent for longer is opened again, the watchdog polls meanwhile.
+        let silence = (self.poll * 60).max(Duration::from_secs(60));
+        let settings = WakeSettings::justifications(stream.url.websocket_here(), silence, STREAM_BYTES);
+        wake_stream(WakeSettings { paced_by: Some(self.node.rpc().clone()), ..settings }, stop.clone())
+    }
+
+    /// Until the stream is to be opened anew, or another one: where there are `others`, that is when it breaks.
+    async fn run(&self, stream: Option<(&Stream, mpsc::Receiver<Wake>, bool)>) {
+        let (stream, mut wakes, others) = match stream {
+            Some((stream, wakes, others)) => (Some(stream), Some(wakes), others),
+            None => (None, None, false),
+        };
+        let lost = |why| {
+            if let Some(stream) = stream {
+                self.node.rpc().stream_lost(&stream.endpoint, why);
+            }
+        };
+        let (mut live, mut behind) = (false, None::<Instant>);
         loop {
-            self.told(self.ask().await);
+            match self.ask().await {
+                Ok(true) => behind = behind.or_else(|| Some(Instant::now())),
+                Ok(false) => behind = None,
+                Err(error) => self.told(Err(error)),
+            }
+            let late = behind.is_some_and(|since| since.elapsed() > STREAM_BEHIND);
+            if let Some(stream) = stream.filter(|stream| late || others && self.rests(&stream.endpoint)) {
+                if late {
+                    tracing::warn!(endpoint = %stream.endpoint, "the stream of justifications stays behind what is final: it is opened anew");
+                    lost("behind");
+                }
+                return;
+            }
             let pause = tokio::time::sleep(if live { POLL_WATCHDOG.max(self.poll) } else { self.poll });
             tokio::pin!(pause);
             // The stream's news are taken as they come, the poll keeps its own pace.
@@ -196,18 +238,21 @@ impl Following {
                 };
                 tokio::select! {
                     () = &mut pause => break,
-                    wake = wake => match wake {
-                        Some(Wake::Block(told)) => {
-                            live = true;
-                            self.told(self.notified(told.get()).await);
+                    wake = wake => match (wake, stream) {
+                        (Some(Wake::Block(told)), Some(stream)) => {
+                            (live, behind) = (true, None);
+                            self.told(self.notified(told.get(), &stream.endpoint).await);
                         }
-                        Some(Wake::Reconnected) => break,
-                        Some(Wake::Suspect(why)) => {
+                        (Some(Wake::Suspect(why)), _) => {
                             live = false;
-                            self.node.rpc().stream_lost(why);
+                            lost(why);
+                            if others {
+                                return;
+                            }
                             break;
                         }
-                        None => return,
+                        (Some(Wake::Reconnected | Wake::Block(_)), _) => break,
+                        (None, _) => return,
                     },
                 }
             }
@@ -224,25 +269,24 @@ impl Following {
         }
     }
 
-    /// A justification of the stream, which is the first endpoint's.
-    async fn notified(&self, json: &str) -> Result<(), ChainError> {
-        let Some(endpoint) = self.node.rpc().endpoints().into_iter().next() else { return Ok(()) };
+    /// A justification of an endpoint's stream.
+    async fn notified(&self, json: &str, endpoint: &EndpointId) -> Result<(), ChainError> {
         match finality::notified(json, endpoint.clone()) {
             Some(shown) => self.publish(shown).await,
-            None => Err(self.node.malformed(&endpoint, "justification of the stream")),
+            None => Err(self.node.malformed(endpoint, "justification of the stream")),
         }
     }
 
-    /// Asks for the finalized head and, if it is news, for its proof.
-    async fn ask(&self) -> Result<(), ChainError> {
+    /// Asks for the finalized head and, if it is news, for its proof. True if nobody has that.
+    async fn ask(&self) -> Result<bool, ChainError> {
         let finalized = finalized(&self.node).await?;
         self.node.rpc().saw_height(&finalized.endpoint, finalized.value.into());
         if self.justified.newest().is_some_and(|newest| newest >= finalized.value) {
-            return Ok(());
+            return Ok(false);
         }
         match finality::prove(&self.node, finalized.value).await? {
-            Some(shown) => self.publish(shown).await,
-            None => Ok(()),
+            Some(shown) => self.publish(shown).await.map(|()| false),
+            None => Ok(true),
         }
     }
 

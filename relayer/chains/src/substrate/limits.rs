@@ -62,6 +62,8 @@ pub const BLOCKS_AT_ONCE: usize = 5;
 pub const POLL: Duration = Duration::from_secs(1);
 /// Between polls while the stream wakes us: the watchdog of a stream that stalls.
 pub const POLL_WATCHDOG: Duration = Duration::from_secs(6);
+/// A stream that shows nothing while blocks become final elsewhere is opened anew, or another one, after two polls of the watchdog.
+pub const STREAM_BEHIND: Duration = Duration::from_secs(12);
 /// Polls of the head between two questions for the heights of the other endpoints.
 pub const COMPARE_POLLS: u32 = 20;
 /// How long an endpoint that lied is not asked.

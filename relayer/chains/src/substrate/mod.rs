@@ -68,7 +68,7 @@ use crate::rpc::{RpcClient, SetupError};
 use block::Reader;
 use client::Terms;
 use finality::Justified;
-use heads::Heads;
+use heads::{Heads, Stream};
 use light::{Light, LightSettings};
 use node::Node;
 use runtime::Runtimes;
@@ -102,14 +102,20 @@ pub struct SubstrateChain {
 impl SubstrateChain {
     /// Sets up the chain; nothing is called yet. Without a wallet it can be read only. `cpu` runs the verification.
     pub fn new(config: SubstrateConfig, wallet: Option<(Key, WalletSettings)>, cpu: Cpu) -> Result<Self, OpenError> {
-        let first = config.rpc.endpoints.iter().find(|endpoint| !endpoint.archive);
-        let stream = config.stream.clone().or_else(|| first.map(|endpoint| endpoint.url.clone()));
         let terms = Terms::of(&config);
+        let nodes: Vec<_> = config.rpc.endpoints.iter().map(|node| (!node.archive).then(|| node.url.clone())).collect();
         let rpc = RpcClient::new(config.rpc)?;
+        let streams = rpc.endpoints().into_iter().zip(nodes);
+        let mut streams: Vec<_> = streams.filter_map(|(endpoint, url)| Some(Stream { endpoint, url: url? })).collect();
+        if let (Some(first), Some(own)) = (streams.first_mut(), config.stream) {
+            first.url = own;
+        }
+        if !config.websocket {
+            streams.clear();
+        }
         let node = Node::new(rpc, config.id.clone());
         let justified = Arc::new(Justified::default());
-        let stream = stream.filter(|_| config.websocket);
-        let heads = Arc::new(Heads::new(node.clone(), justified.clone(), config.poll, stream));
+        let heads = Arc::new(Heads::new(node.clone(), justified.clone(), config.poll, streams));
         let settings = LightSettings { trust: config.trust, trusting: config.trusting_period };
         let light = Light::new(node.clone(), heads.clone(), justified, cpu, settings);
         let caps = Caps {
