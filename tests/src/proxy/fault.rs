@@ -65,7 +65,7 @@ impl Fault {
     fn of_call(&self, call: &Call) -> bool {
         match self {
             Self::RpcError { .. } => true,
-            Self::DropBroadcast => call.method.starts_with("broadcast_tx_"),
+            Self::DropBroadcast => call.is_broadcast(),
             _ => false,
         }
     }

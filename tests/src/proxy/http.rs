@@ -8,18 +8,17 @@ use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sp_crypto_hashing::blake2_256;
 
 use super::{Call, Fault, State, websocket};
 use crate::limits;
 
 pub(super) async fn handle(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
-    if request.uri().path() == "/websocket" && request.headers().contains_key(header::UPGRADE) {
+    if matches!(request.uri().path(), "/" | "/websocket") && request.headers().contains_key(header::UPGRADE) {
         return websocket::accept(state, request).await;
     }
     let (parts, body) = request.into_parts();
@@ -97,9 +96,10 @@ fn answer_to(call: &Call, fault: &Fault) -> Value {
     let mut answer = json!({ "jsonrpc": "2.0", "id": call.id });
     if let Fault::RpcError { code, message, data } = fault {
         answer["error"] = json!({ "code": code, "message": message, "data": data });
+    } else if call.is_extrinsic() {
+        answer["result"] = format!("0x{}", hex::encode(blake2_256(&call.transaction()))).into();
     } else {
-        let tx = call.param("tx").and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
-        let hash = hex::encode_upper(Sha256::digest(tx));
+        let hash = hex::encode_upper(Sha256::digest(call.transaction()));
         answer["result"] = json!({ "code": 0, "data": "", "log": "", "codespace": "", "hash": hash });
     }
     answer
@@ -114,6 +114,7 @@ async fn pass_on(
     answered: Vec<(usize, Value)>,
 ) -> Result<(StatusCode, Bytes), reqwest::Error> {
     let mut answers: Vec<Value> = Vec::new();
+    let mut in_brackets = false;
     let mut status = StatusCode::OK;
     if answered.len() < asked.calls.len() || asked.calls.is_empty() {
         let body = if answered.is_empty() { body.clone() } else { without(asked, &answered) };
@@ -127,7 +128,7 @@ async fn pass_on(
             return Ok((status, bytes));
         }
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Array(many)) => answers = many,
+            Ok(Value::Array(many)) => (answers, in_brackets) = (many, true),
             Ok(one) => answers.push(one),
             Err(_) => return Ok((status, bytes)),
         }
@@ -136,9 +137,9 @@ async fn pass_on(
         }
     }
     answers.extend(answered.into_iter().map(|(_, answer)| answer));
-    // The node answers a batch of one without the brackets, and so does the proxy.
+    // CometBFT answers a batch of one without the brackets, and so does the proxy unless the node has set them.
     let whole = match answers.pop() {
-        Some(only) if answers.is_empty() => only,
+        Some(only) if answers.is_empty() && !in_brackets => only,
         last => Value::Array(answers.into_iter().chain(last).collect()),
     };
     Ok((status, Bytes::from(whole.to_string())))

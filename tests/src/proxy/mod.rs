@@ -1,6 +1,6 @@
 //! A proxy in front of a real node that injects faults: a node that lies, stalls, refuses or floods.
 //!
-//! It forwards JSON-RPC over HTTP, single calls and batches, and `/websocket`. While it runs a test switches
+//! It forwards JSON-RPC over HTTP, single calls and batches, and WebSockets: CometBFT's nodes and Substrate's. While it runs a test switches
 //! [`Fault`]s on and off, changes results with [`tamper`] hooks, stalls the WebSocket, and reads what was asked and
 //! what was broadcast, so that it can prove that *nothing* was.
 //!
@@ -22,6 +22,7 @@
 
 mod call;
 mod fault;
+pub mod grandpa;
 mod http;
 mod record;
 pub mod tamper;
@@ -121,7 +122,7 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// `ws://127.0.0.1:<port>/websocket`.
+    /// `ws://127.0.0.1:<port>/websocket`; a Substrate node's is at `/`.
     #[must_use]
     pub fn ws_url(&self) -> String {
         format!("ws://{}/websocket", self.address)
@@ -148,7 +149,7 @@ impl Proxy {
         self.state.inner().faults.injected()
     }
 
-    /// Changes the results of matching calls from now on, and the events of a matching `subscribe`.
+    /// Changes the results of matching calls from now on, and the events of a matching `subscribe` or of notifications of this method.
     pub fn tamper(&self, when: When, hook: Hook) {
         self.state.inner().hooks.push((when, hook));
     }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use ibc_proto::cosmos::tx::v1beta1::{TxBody, TxRaw};
 use ibc_proto::google::protobuf::Any;
 use prost::Message;
@@ -14,16 +12,16 @@ use crate::limits;
 /// A transaction handed to the node, or to the proxy that dropped it.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
-    /// `broadcast_tx_sync`, `broadcast_tx_async` or `broadcast_tx_commit`.
+    /// `broadcast_tx_sync`, `broadcast_tx_async`, `broadcast_tx_commit` or `author_submitExtrinsic`.
     pub method: String,
-    /// The encoded transaction.
+    /// The encoded transaction or extrinsic.
     pub tx: Vec<u8>,
     /// Whether it was passed on to the node.
     pub forwarded: bool,
 }
 
 impl Broadcast {
-    /// Its messages; none if it is no transaction.
+    /// Its messages; none if it is no transaction of a Cosmos chain.
     #[must_use]
     pub fn messages(&self) -> Vec<Any> {
         let raw = TxRaw::decode(self.tx.as_slice()).unwrap_or_default();
@@ -56,9 +54,8 @@ impl Record {
 
     pub(super) fn call(&mut self, call: &Call, forwarded: bool) {
         *self.calls.entry(call.method.clone()).or_default() += 1;
-        if call.method.starts_with("broadcast_tx_") && self.broadcasts.len() < limits::RECORDED_BROADCASTS {
-            let tx = call.param("tx").and_then(|text| BASE64.decode(text).ok()).unwrap_or_default();
-            self.broadcasts.push(Broadcast { method: call.method.clone(), tx, forwarded });
+        if call.is_broadcast() && self.broadcasts.len() < limits::RECORDED_BROADCASTS {
+            self.broadcasts.push(Broadcast { method: call.method.clone(), tx: call.transaction(), forwarded });
         }
     }
 

@@ -1,4 +1,4 @@
-//! `/websocket`: subscriptions, passed on, changed, stalled or refused.
+//! Subscriptions, passed on, changed, stalled or refused: at `/websocket` of CometBFT's nodes, at `/` of Substrate's.
 
 use std::sync::Arc;
 
@@ -47,12 +47,13 @@ pub(super) async fn accept(state: Arc<State>, mut request: Request) -> Response 
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned() else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let upstream = format!("{}{}", state.upstream.replacen("http", "ws", 1), request.uri().path());
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // A client that leaves before the upgrade has nothing to be served.
         if let Ok(stream) = upgrade.await {
             let client = WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Server, None).await;
-            serve(state, client).await;
+            serve(state, client, upstream).await;
         }
     });
     let upgraded = Response::builder()
@@ -67,10 +68,9 @@ pub(super) async fn accept(state: Arc<State>, mut request: Request) -> Response 
 type Client = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 /// Passes messages both ways until either side ends, or the connection is cut.
-async fn serve(state: Arc<State>, mut client: Client) {
+async fn serve(state: Arc<State>, mut client: Client, upstream: String) {
     let mut control = state.control.subscribe();
     let generation = control.borrow_and_update().generation;
-    let upstream = format!("{}/websocket", state.upstream.replacen("http", "ws", 1));
     let Ok((mut node, _)) = connect_async(upstream).await else {
         return;
     };
@@ -93,12 +93,11 @@ async fn serve(state: Arc<State>, mut client: Client) {
                 }
                 let sent = match &call {
                     Some(call) if !forwarded => {
-                        let accepted = json!({ "jsonrpc": "2.0", "id": call.id, "result": {} });
-                        client.send(Message::text(accepted.to_string())).await
+                        client.send(Message::text(accepted(call).to_string())).await
                     }
                     _ => node.send(Message::Text(text)).await,
                 };
-                subscriptions.extend(call.filter(|call| call.method == "subscribe"));
+                subscriptions.extend(call.filter(Call::is_subscription));
                 if sent.is_err() {
                     return;
                 }
@@ -120,15 +119,25 @@ async fn serve(state: Arc<State>, mut client: Client) {
     }
 }
 
-/// Lets the hooks for `subscribe` change an event.
+/// The answer to a subscription that nothing will come of. Substrate's have a name.
+fn accepted(call: &Call) -> Value {
+    let result = if call.method == "subscribe" { json!({}) } else { json!("stalled") };
+    json!({ "jsonrpc": "2.0", "id": call.id, "result": result })
+}
+
+/// Lets the hooks change an event: those for `subscribe` at CometBFT, which sends events under the call's id; those for a notification's own
+/// method at Substrate.
 fn spoil(state: &State, subscriptions: &[Call], text: &str) -> String {
-    let hooked = subscriptions.iter().any(|call| !state.hooks_for(call).is_empty());
-    if hooked && let Ok(mut message) = serde_json::from_str::<Value>(text) {
-        let call = subscriptions.iter().find(|call| message.get("id") == Some(&call.id));
-        if let (Some(call), Some(result)) = (call, message.get_mut("result")) {
-            state.tamper(call, result);
+    let Ok(mut message) = serde_json::from_str::<Value>(text) else {
+        return text.to_owned();
+    };
+    let changed = match Call::notification(&mut message) {
+        Some((told, event)) => state.tamper(&told, event),
+        None => {
+            let call = subscriptions.iter().find(|call| message.get("id") == Some(&call.id));
+            let result = message.get_mut("result");
+            call.zip(result).is_some_and(|(call, result)| state.tamper(call, result))
         }
-        return message.to_string();
-    }
-    text.to_owned()
+    };
+    if changed { message.to_string() } else { text.to_owned() }
 }

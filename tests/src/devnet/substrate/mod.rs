@@ -25,9 +25,11 @@ mod node;
 mod spec;
 mod user;
 mod validator;
+mod voter;
 
 pub use build::SubstrateBuild;
 pub use chain::SubstrateChain;
 pub use node::{Health, SubstrateNode};
 pub use spec::SubstrateSpec;
 pub use user::SubstrateUser;
+pub use voter::voter;
