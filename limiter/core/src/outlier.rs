@@ -41,6 +41,8 @@ pub struct Settings {
     pub consecutive_errors: u32,
     /// A p95 above so many percent of the peers' median is slow.
     pub slow_percent: u32,
+    /// A p95 up to this is never slow: the preferred endpoint is asked for more than its peers, and that alone may take a few times as long.
+    pub slow_floor: Duration,
     /// Blocks behind the highest peer that are still no lag.
     pub max_lag: u64,
     /// At most this share is ejected at once.
@@ -55,6 +57,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             consecutive_errors: 5,
+            slow_floor: Duration::from_millis(50),
             slow_percent: 300,
             max_lag: 5,
             max_ejected_percent: 50,
@@ -149,7 +152,7 @@ impl Outliers {
         let count = others.iter_mut().zip(known).map(|(slot, p95)| *slot = p95).count();
         others.sort_unstable();
         let median = others.get(count.saturating_sub(1) / 2).copied().unwrap_or(Duration::MAX);
-        let own = p95.get(index).copied().flatten();
+        let own = p95.get(index).copied().flatten().filter(|own| *own > self.settings.slow_floor);
         count >= 2 && own.is_some_and(|own| own.saturating_mul(100) > median.saturating_mul(self.settings.slow_percent))
     }
 
@@ -249,6 +252,8 @@ mod tests {
         let ms = |n| Some(Duration::from_millis(n));
         let p95 = [ms(301), ms(100), ms(90), ms(100)];
         assert!(all.slow(0, &p95) && !all.slow(1, &p95) && !all.slow(0, &[ms(900), ms(1), None, None]));
+        let floor = |own| all.slow(0, &[ms(own), ms(1), ms(2), ms(1)]);
+        assert!(floor(51) && !floor(50));
         let heights = [Some(100), Some(94), Some(100), None];
         assert!(all.lagging(1, &heights) && !all.lagging(0, &heights) && !all.lagging(3, &heights));
         // One that claims a height far ahead ejects nobody.
