@@ -21,8 +21,9 @@ use tracing::Instrument;
 use super::finality::{self, Justified, Shown};
 use super::limits::{COMPARE_POLLS, POLL_WATCHDOG, QUARANTINE_CATCHING_UP, STREAM_BEHIND, STREAM_BYTES};
 use super::node::{Node, Said};
+use super::streams::{Stream, Streams};
 use super::wire::{self, Header, Health};
-use crate::rpc::{EndpointId, EndpointUrl, SetupError, Wake, WakeSettings, wake_stream};
+use crate::rpc::{EndpointId, SetupError, Wake, WakeSettings, wake_stream};
 
 #[derive(Debug, Clone, Default)]
 struct News {
@@ -34,20 +35,13 @@ struct News {
     error: Option<ChainError>,
 }
 
-/// Where an endpoint streams justifications.
-#[derive(Debug, Clone)]
-pub(crate) struct Stream {
-    pub(crate) endpoint: EndpointId,
-    pub(crate) url: EndpointUrl,
-}
-
 /// The head of one chain, shared.
 #[derive(Debug)]
 pub(crate) struct Heads {
     node: Node,
     justified: Arc<Justified>,
     poll: Duration,
-    streams: Vec<Stream>,
+    streams: Streams,
     news: watch::Sender<News>,
     task: Mutex<Option<JoinHandle<()>>>,
     stop: CancellationToken,
@@ -63,7 +57,7 @@ struct Following {
 }
 
 impl Heads {
-    pub(crate) fn new(node: Node, justified: Arc<Justified>, poll: Duration, streams: Vec<Stream>) -> Self {
+    pub(crate) fn new(node: Node, justified: Arc<Justified>, poll: Duration, streams: Streams) -> Self {
         let news = watch::Sender::new(News::default());
         Self { node, justified, poll, streams, news, task: Mutex::new(None), stop: CancellationToken::new() }
     }
@@ -140,7 +134,7 @@ impl Heads {
         let (streams, stop) = (self.streams.clone(), self.stop.clone());
         let run = async move {
             tokio::select! {
-                () = following.streams(&streams, &stop) => {}
+                () = following.follow(streams, &stop) => {}
                 () = comparing.compare() => {}
                 () = stop.cancelled() => {}
             }
@@ -157,36 +151,21 @@ impl Drop for Heads {
 
 impl Following {
     /// Follows one stream after the other; polls only where there is none. Ends never.
-    async fn streams(&self, streams: &[Stream], stop: &CancellationToken) {
-        let mut turn = streams.iter().cycle();
-        loop {
-            let Some(stream) = self.next(&mut turn, streams.len()) else { return self.run(None).await };
+    async fn follow(&self, mut streams: Streams, stop: &CancellationToken) {
+        while let Some(stream) = streams.next(self.node.rpc()) {
             let child = stop.child_token();
-            match self.subscribe(stream, &child) {
+            match self.subscribe(&stream, &child) {
                 Ok((socket, wakes)) => tokio::select! {
                     // The socket's task only ends when it can't go on.
                     () = socket => {}
-                    () = self.run(Some((stream, wakes, streams.len() > 1))) => {}
+                    () = self.run(Some((&stream, wakes)), &streams) => {}
                 },
                 Err(error) => tracing::warn!(%error, endpoint = %stream.endpoint, "no stream of justifications"),
             }
             child.cancel();
             tokio::time::sleep(self.poll).await;
         }
-    }
-
-    /// The next one whose endpoint does not rest; if all do, the next.
-    fn next<'a>(&self, turn: &mut impl Iterator<Item = &'a Stream>, count: usize) -> Option<&'a Stream> {
-        let round: Vec<&Stream> = turn.take(count).collect();
-        let awake = round.iter().position(|stream| !self.rests(&stream.endpoint));
-        let (skipped, chosen) = (awake.unwrap_or_default(), *round.get(awake.unwrap_or_default())?);
-        // A whole round was taken: what follows the chosen one comes first the next time.
-        turn.take(skipped.saturating_add(1)).for_each(drop);
-        Some(chosen)
-    }
-
-    fn rests(&self, endpoint: &EndpointId) -> bool {
-        self.node.rpc().health().iter().any(|health| health.id == *endpoint && health.quarantine.is_some())
+        self.run(None, &streams).await;
     }
 
     fn subscribe(
@@ -200,12 +179,10 @@ impl Following {
         wake_stream(WakeSettings { paced_by: Some(self.node.rpc().clone()), ..settings }, stop.clone())
     }
 
-    /// Until the stream is to be opened anew, or another one: where there are `others`, that is when it breaks.
-    async fn run(&self, stream: Option<(&Stream, mpsc::Receiver<Wake>, bool)>) {
-        let (stream, mut wakes, others) = match stream {
-            Some((stream, wakes, others)) => (Some(stream), Some(wakes), others),
-            None => (None, None, false),
-        };
+    /// Until the stream is to be opened anew, or another one: where there are others, that is when it breaks or its endpoint rests.
+    async fn run(&self, stream: Option<(&Stream, mpsc::Receiver<Wake>)>, streams: &Streams) {
+        let (stream, mut wakes) = stream.unzip();
+        let outdone = |stream: &Stream| streams.is_outdone(stream, self.node.rpc());
         let lost = |why| {
             if let Some(stream) = stream {
                 self.node.rpc().stream_lost(&stream.endpoint, why);
@@ -219,7 +196,7 @@ impl Following {
                 Err(error) => self.told(Err(error)),
             }
             let late = behind.is_some_and(|since| since.elapsed() > STREAM_BEHIND);
-            if let Some(stream) = stream.filter(|stream| late || others && self.rests(&stream.endpoint)) {
+            if let Some(stream) = stream.filter(|stream| late || outdone(stream)) {
                 if late {
                     tracing::warn!(endpoint = %stream.endpoint, "the stream of justifications stays behind what is final: it is opened anew");
                     lost("behind");
@@ -239,6 +216,7 @@ impl Following {
                 tokio::select! {
                     () = &mut pause => break,
                     wake = wake => match (wake, stream) {
+                        (Some(Wake::Block(_)), Some(stream)) if outdone(stream) => return,
                         (Some(Wake::Block(told)), Some(stream)) => {
                             (live, behind) = (true, None);
                             self.told(self.notified(told.get(), &stream.endpoint).await);
@@ -246,7 +224,7 @@ impl Following {
                         (Some(Wake::Suspect(why)), _) => {
                             live = false;
                             lost(why);
-                            if others {
+                            if streams.has_others() {
                                 return;
                             }
                             break;

@@ -6,7 +6,7 @@
 //! client before anything is based on it.
 //!
 //! ```text
-//! source   heads.rs <- finality.rs                     newest block that is shown to be final
+//! source   heads.rs <- finality.rs, streams.rs         newest block that is shown to be final
 //!          block.rs <- event.rs, extrinsic.rs, skip.rs  facts of a block, by runtime.rs
 //!          pending.rs  history.rs                      recovery: state, then the blocks that the chain names
 //! prover   store.rs                                    ICS-24 values and proofs of the trie
@@ -40,6 +40,7 @@ mod root;
 mod runtime;
 mod skip;
 mod store;
+mod streams;
 #[cfg(test)]
 mod tests;
 pub mod tx;
@@ -68,10 +69,11 @@ use crate::rpc::{RpcClient, SetupError};
 use block::Reader;
 use client::Terms;
 use finality::Justified;
-use heads::{Heads, Stream};
+use heads::Heads;
 use light::{Light, LightSettings};
 use node::Node;
 use runtime::Runtimes;
+use streams::{Stream, Streams};
 use tx::{Key, KeyError, Wallet, WalletSettings};
 
 /// Why a chain could not be set up.
@@ -115,7 +117,7 @@ impl SubstrateChain {
         }
         let node = Node::new(rpc, config.id.clone());
         let justified = Arc::new(Justified::default());
-        let heads = Arc::new(Heads::new(node.clone(), justified.clone(), config.poll, streams));
+        let heads = Arc::new(Heads::new(node.clone(), justified.clone(), config.poll, Streams::new(streams)));
         let settings = LightSettings { trust: config.trust, trusting: config.trusting_period };
         let light = Light::new(node.clone(), heads.clone(), justified, cpu, settings);
         let caps = Caps {
