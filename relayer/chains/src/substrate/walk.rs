@@ -83,7 +83,10 @@ impl Inner {
             };
             match self.shown(last).await? {
                 Some(shown) => return Ok(Way { blocks, authorities, shown }),
-                None => self.shorten(&mut blocks).await?,
+                None => {
+                    self.disprove(from, &authorities, last).await?;
+                    self.shorten(&mut blocks).await?;
+                }
             }
         }
     }
@@ -96,11 +99,7 @@ impl Inner {
         let Way { blocks, authorities, shown } = self.way(&block, goal).await?;
         let (guess, list, votes) = (block.finality.set_id, authorities.clone(), shown.votes.clone());
         let found = self.compute(move || set_of(&list, &votes, guess)).await?;
-        let set_id = found.ok_or_else(|| {
-            self.justified.refute(shown.number, &shown.by);
-            self.heads.refute(self.node.height(shown.number));
-            self.refused(&shown.by, shown.number, &Reason::Signature)
-        })?;
+        let set_id = found.ok_or_else(|| self.disproved(&shown.by, shown.number, &Reason::Signature))?;
         let counted = |block: &Arc<Block>| {
             let later = block.finality.set_id.saturating_sub(guess);
             Arc::new(block.in_set(set_id.saturating_add(later)))
@@ -195,6 +194,44 @@ impl Inner {
         finality::of_block(&self.node, &block.hash()).await
     }
 
+    /// A justification at hand that names another block of this number: false, and its teller rests, or it is true and the headers lead
+    /// to a block that never becomes final.
+    async fn disprove(&self, from: &Block, authorities: &Arc<[u8]>, last: &Arc<Block>) -> Result<(), ChainError> {
+        let Some(shown) = self.justified.get(last.number()).filter(|shown| shown.hash != last.hash()) else {
+            return Ok(());
+        };
+        let Shown { votes, by, number, .. } = shown;
+        match self.verdict(from, authorities, votes).await? {
+            Ok(_) => {
+                Err(self.node.error(ChainErrorKind::NotYet(self.node.height(number)), "the headers are of a fork"))
+            }
+            Err(reason) => Err(self.disproved(&by, number, &reason)),
+        }
+    }
+
+    /// The votes, as few as needed, if they are those of the authorities after `from`.
+    async fn verdict(
+        &self,
+        from: &Block,
+        authorities: &Arc<[u8]>,
+        votes: Arc<Justification>,
+    ) -> Result<Result<Justification, Reason>, ChainError> {
+        let (list, set_id) = (authorities.clone(), from.finality.set_id);
+        let verify = move || {
+            let set = AuthoritySet::decode(set_id, &list)?;
+            let votes = votes.as_ref().clone().trim(&set);
+            votes.verify(&set).map(|()| votes)
+        };
+        self.compute(verify).await
+    }
+
+    /// Forgets a justification that is false, and the head it was for.
+    fn disproved(&self, by: &EndpointId, number: u32, reason: &Reason) -> ChainError {
+        self.justified.refute(number, by);
+        self.heads.refute(self.node.height(number));
+        self.refused(by, number, reason)
+    }
+
     /// Back to a block that nodes keep a justification of: a hop without one at its end is too long, or misses it.
     async fn shorten(&self, blocks: &mut Vec<Arc<Block>>) -> Result<(), ChainError> {
         let last = blocks.last().map_or(0, |block| block.number());
@@ -227,20 +264,12 @@ impl Inner {
         shown: Shown,
         last: Option<&Arc<Block>>,
     ) -> Result<Arc<Justification>, ChainError> {
-        let (list, set_id) = (authorities.clone(), from.finality.set_id);
-        let (votes, by, number) = (shown.votes.clone(), shown.by.clone(), shown.number);
+        let Shown { votes, by, number, .. } = shown;
         let (want, known) = (last.map(|block| block.hash()), self.votes().get(&number).cloned());
         if let Some(known) = known.filter(|known| Some(known.commit.target_hash) == want) {
             return Ok(known);
         }
-        let verdict: Result<Justification, Reason> = self
-            .compute(move || {
-                let set = AuthoritySet::decode(set_id, &list)?;
-                let votes = votes.as_ref().clone().trim(&set);
-                votes.verify(&set).map(|()| votes)
-            })
-            .await?;
-        match verdict {
+        match self.verdict(from, authorities, votes).await? {
             Ok(votes) if Some(votes.commit.target_hash) == want => {
                 let votes = Arc::new(votes);
                 let mut all = self.votes();
@@ -251,11 +280,7 @@ impl Inner {
                 Ok(votes)
             }
             Ok(_) => Err(self.node.lying(&by, "other_target", format!("justification of {number}"))),
-            Err(reason) => {
-                self.justified.refute(number, &by);
-                self.heads.refute(self.node.height(number));
-                Err(self.refused(&by, number, &reason))
-            }
+            Err(reason) => Err(self.disproved(&by, number, &reason)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::routing::post;
-use light_clients::grandpa::{ConsensusLog, Hash, SubstrateHeader};
+use light_clients::grandpa::{Commit, ConsensusLog, Hash, SubstrateHeader};
 use parity_scale_codec::{Compact, Encode};
 use relayer_core::id::ChainId;
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ pub(super) struct Made {
     pub(super) pruned_below: u32,
     /// Votes with other keys than its own.
     pub(super) forges: bool,
+    /// Proofs of finality name another block's hash.
+    pub(super) misnames: bool,
     /// Whether the state counts its sets, as sessions do.
     pub(super) counts: bool,
 }
@@ -68,6 +70,7 @@ impl Chain {
             calls: BTreeMap::new(),
             pruned_below: 0,
             forges: false,
+            misnames: false,
             counts: true,
         };
         let chain = Self(Arc::new(Mutex::new(made)));
@@ -223,6 +226,11 @@ impl Made {
     }
 
     fn votes(&self, number: u32) -> Vec<u8> {
+        self.votes_for(number, |_| {})
+    }
+
+    /// The votes for a block, with another target.
+    fn votes_for(&self, number: u32, change: impl FnOnce(&mut Commit)) -> Vec<u8> {
         let (set, voters) = &self.sets[usize::try_from(number).unwrap() - 1];
         let forged = voters_of(90, voters.len());
         let voters = if self.forges { &forged } else { voters };
@@ -230,6 +238,7 @@ impl Made {
         for (vote, real) in votes.commit.precommits.iter_mut().zip(&self.sets[usize::try_from(number).unwrap() - 1].1) {
             vote.id = *real.key.verification_key().as_bytes();
         }
+        change(&mut votes.commit);
         votes.encode()
     }
 
@@ -282,6 +291,11 @@ impl Made {
             },
             "grandpa_proveFinality" => {
                 let asked = u32::try_from(params[0].as_u64().unwrap()).unwrap();
+                if self.misnames {
+                    let other = self.block(asked - 1).unwrap().header.hash();
+                    let votes = self.votes_for(asked, |commit| commit.target_hash = other);
+                    return Ok(json!(wire::hex((other, votes, Vec::<u8>::new()).encode())));
+                }
                 match self.proven.range(asked..).next() {
                     Some(number) => {
                         let hash = self.block(*number).unwrap().header.hash();

@@ -174,6 +174,24 @@ async fn attack_22_votes_of_another_set_are_refused_and_their_teller_rests() {
 }
 
 #[tokio::test]
+async fn attack_26_votes_under_the_number_of_another_block_are_disproved_and_their_teller_rests() {
+    let made = Chain::new();
+    made.grow(4);
+    made.finalize();
+    let (hash, later) = (made.hash(2), None);
+    let chain = made.open(|c| c.trust = Trust::Configured { height: 2, hash, later }).await;
+    assert!(chain.trusts().await);
+    made.grow(3);
+    let newest = made.finalize();
+    made.lock().misnames = true;
+    let error = chain.verified(at(newest.into())).await.unwrap_err();
+    assert!(matches!(error.kind, ChainErrorKind::Lying(_)), "{error}");
+    assert!(chain.rpc().health()[0].quarantine.is_some());
+    made.lock().misnames = false;
+    chain.verified(at(newest.into())).await.unwrap();
+}
+
+#[tokio::test]
 async fn values_are_proven_by_their_own_block_and_absence_is_too() {
     let made = Chain::new();
     made.store(&[("clients/07-tendermint-0/clientState", &[5; 80])]);
