@@ -272,12 +272,13 @@ impl Following {
         let height = self.node.height(shown.number);
         let by = shown.by.clone();
         let known = self.news.borrow().head.is_some_and(|known| known.height >= height);
-        let hash = shown.hash;
-        self.justified.put(shown);
         if known {
+            self.justified.put(shown);
             return Ok(());
         }
-        let time = self.node.patient(|| self.node.time(&hash)).await?.value;
+        // What stands for a block that nobody has is not kept: it would look like the newest for ever.
+        let time = self.node.patient(|| self.node.time(&shown.hash)).await?.value;
+        self.justified.put(shown);
         self.news.send_if_modified(|news| {
             let newer = news.head.is_none_or(|known| known.height < height);
             if newer {

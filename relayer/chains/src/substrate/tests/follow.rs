@@ -192,6 +192,20 @@ async fn attack_26_votes_under_the_number_of_another_block_are_disproved_and_the
 }
 
 #[tokio::test]
+async fn votes_for_a_block_that_nobody_has_hide_no_later_head() {
+    let made = Chain::new();
+    made.grow(4);
+    let newest = made.finalize();
+    made.lock().boasts = true;
+    let chain = made.open(|_| {}).await;
+    let error = chain.head().await.unwrap_err();
+    assert!(matches!(error.kind, ChainErrorKind::NotYet(_)), "{error}");
+    made.lock().boasts = false;
+    let head = tokio::time::timeout(std::time::Duration::from_secs(30), chain.head()).await.unwrap();
+    assert_eq!(head.unwrap().height, at(newest.into()));
+}
+
+#[tokio::test]
 async fn values_are_proven_by_their_own_block_and_absence_is_too() {
     let made = Chain::new();
     made.store(&[("clients/07-tendermint-0/clientState", &[5; 80])]);
