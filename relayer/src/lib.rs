@@ -24,4 +24,5 @@ pub mod spec;
 pub mod start;
 pub mod status;
 pub mod telemetry;
+pub mod updates;
 pub mod verify;

@@ -167,6 +167,9 @@ impl Chain for AnyChain {
     fn id(&self) -> &ChainId {
         self.port().id()
     }
+    fn max_tx_bytes(&self) -> usize {
+        self.port().max_tx_bytes()
+    }
     async fn head(&self) -> Result<Head, ChainError> {
         self.port().head().await
     }

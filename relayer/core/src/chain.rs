@@ -201,6 +201,10 @@ pub enum Outcome {
 pub trait Chain: Send + Sync {
     /// The configured id.
     fn id(&self) -> &ChainId;
+    /// Largest transaction that may be sent to it, bytes.
+    fn max_tx_bytes(&self) -> usize {
+        usize::MAX
+    }
 
     // Source
 

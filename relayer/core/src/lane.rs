@@ -64,17 +64,23 @@ impl Lane {
         }
     }
 
-    /// The chain's committed sequence. What is below it has been decided; what is in flight above it still counts.
+    /// The chain's committed sequence. What is below it has been decided; what is in flight above it still counts. A gap that a lost one left
+    /// between them is filled first: chains that keep transactions of later sequences waiting include none of them before that.
     pub fn synced(&mut self, committed: AccountSequence) {
-        let after_flights = self.flights.keys().next_back().map(|(s, _)| AccountSequence(s.0.saturating_add(1)));
-        self.next = Some(after_flights.map_or(committed, |s| s.max(committed)));
+        self.next = Some(self.free(committed));
+    }
+
+    /// The lowest sequence from this on that nothing in flight has.
+    fn free(&self, from: AccountSequence) -> AccountSequence {
+        let taken = self.flights.keys().map(|(sequence, _)| *sequence).filter(|sequence| *sequence >= from);
+        taken.fold(from, |free, taken| if taken == free { AccountSequence(free.0.saturating_add(1)) } else { free })
     }
 
     /// The node took the transaction that was signed with `sequence`.
     pub fn accepted(&mut self, sequence: AccountSequence, flight: Flight) {
         self.flights.insert((sequence, flight.hash), flight.timeout_height);
         if self.next == Some(sequence) {
-            self.next = Some(AccountSequence(sequence.0.saturating_add(1)));
+            self.next = Some(self.free(AccountSequence(sequence.0.saturating_add(1))));
         }
     }
 
@@ -188,6 +194,22 @@ mod tests {
         assert!(lane.resolved(TxHash([2; 32])));
         assert_eq!(lane.expired(Height::new(1, 101)), vec![TxHash([1; 32])]);
         assert_eq!(lane.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_gap_that_a_lost_transaction_left_is_filled_first() {
+        let mut lane = Lane::new(8);
+        lane.synced(AccountSequence(5));
+        for n in 5..=7 {
+            let timeout_height = Height::new(1, if n == 5 { 100 } else { 200 });
+            lane.accepted(AccountSequence(n), Flight { timeout_height, ..flight(u8::try_from(n).unwrap()) });
+        }
+        // The node dropped the first one and keeps the others waiting for it.
+        assert_eq!(lane.expired(Height::new(1, 101)), vec![TxHash([5; 32])]);
+        lane.synced(AccountSequence(5));
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(5)));
+        lane.accepted(AccountSequence(5), Flight { timeout_height: Height::new(1, 300), ..flight(9) });
+        assert_eq!(lane.turn(), Turn::Sign(AccountSequence(8)));
     }
 
     #[test]

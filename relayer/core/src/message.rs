@@ -32,6 +32,9 @@ pub struct ProvenClient {
     pub consensus_proof: Arc<[u8]>,
 }
 
+/// Bytes of a message beside its data and proofs: identifiers, signer, heights.
+pub const MESSAGE_OVERHEAD: usize = 400;
+
 /// A message for one chain. Proofs are of the opposite chain's state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
@@ -172,6 +175,32 @@ pub enum Message {
 }
 
 impl Message {
+    /// About how many bytes it takes in a transaction, at least: those of its proofs, headers and data.
+    pub fn bytes(&self) -> usize {
+        let of = |packet: &Packet, more: usize, proof: &Proof| {
+            packet.data.len().saturating_add(more).saturating_add(proof.bytes.len())
+        };
+        let body = match self {
+            Self::CreateClient { client_state, consensus_state } => {
+                client_state.value.len().saturating_add(consensus_state.value.len())
+            }
+            Self::UpdateClient { message, .. } | Self::Other(message) => message.value.len(),
+            Self::ConnOpenInit { .. } | Self::ChanOpenInit { .. } => 0,
+            Self::ConnOpenTry { proof, tracked_by, .. } | Self::ConnOpenAck { proof, tracked_by, .. } => {
+                let proofs = proof.bytes.len().saturating_add(tracked_by.proof.len());
+                proofs.saturating_add(tracked_by.consensus_proof.len())
+            }
+            Self::ConnOpenConfirm { proof, .. }
+            | Self::ChanOpenTry { proof, .. }
+            | Self::ChanOpenAck { proof, .. }
+            | Self::ChanOpenConfirm { proof, .. } => proof.bytes.len(),
+            Self::RecvPacket { packet, proof } | Self::Timeout { packet, proof, .. } => of(packet, 0, proof),
+            Self::Acknowledge { packet, ack, proof } => of(packet, ack.len(), proof),
+            Self::TimeoutOnClose { packet, proof, close, .. } => of(packet, close.bytes.len(), proof),
+        };
+        body.saturating_add(MESSAGE_OVERHEAD)
+    }
+
     /// The message's kind for gas learning, metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -16,6 +16,7 @@ use super::send::send;
 use super::table::{nanos, table};
 use super::{Common, Done, Failure};
 use crate::open::Opener;
+use crate::updates::ahead;
 
 /// Look at clients and refresh them.
 #[derive(Debug, Args)]
@@ -228,9 +229,11 @@ async fn update(common: &Common, settings: &Settings, path: &Path, side: Side) -
     let bar = Progress::spinner(common, format!("verifying a header of {}", tracked.id()));
     let (from, to, messages) = headers(&host, &tracked, &id).await?;
     bar.doing(format!("updating {id} on {}", host.id()));
-    let committed = send(&host, vec![messages], "client update", &bar).await?;
-    let hash = committed.first().map(|c| c.hash.to_string());
-    let fee = committed.first().map(|c| c.fee.clone());
+    let (mut batches, last) = ahead(messages, &[], host.max_tx_bytes());
+    batches.push(last);
+    let committed = send(&host, batches, "client update", &bar).await?;
+    let hash = committed.last().map(|c| c.hash.to_string());
+    let fee = committed.last().map(|c| c.fee.clone());
     let (from, to) = (from.to_string(), to.to_string());
     Ok(json!({ "chain": host.id(), "client": id, "from": from, "to": to, "hash": hash, "fee": fee }))
 }

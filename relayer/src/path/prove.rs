@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
 use light_clients::{MerklePath, Verifier};
-use relayer_core::chain::Proven;
+use relayer_core::chain::{Provable, Proven};
 use relayer_core::engine::{Input, Key, ProveFailure, ProveItem};
 use relayer_core::error::{ChainError, Remedy};
 use relayer_core::id::Height;
@@ -103,7 +103,14 @@ impl Path {
         names: &[PacketKey],
     ) -> Result<Vec<Checked>, ChainError> {
         let chain = self.chain(side);
-        let provable = chain.provable(at).await?;
+        let late = !items.is_empty() && items.iter().all(|item| item.action == Action::Timeout);
+        let provable = if late {
+            // What is late is late at the block after `at`: one before that shows it nowhere, whichever block's root its header holds.
+            let header = chain.updatable(at.next()).await?;
+            Provable { state: header.earlier(chain.proof_lag()), header }
+        } else {
+            chain.provable(at).await?
+        };
         let paths: Vec<_> = items.iter().map(|i| i.path.clone()).collect();
         self.stage_begins(names, unix_ns());
         let query = async {

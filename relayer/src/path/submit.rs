@@ -22,6 +22,10 @@ use crate::lane::{Reply, Request};
 use crate::remedy::tx_remedy;
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::trace::SpanDetails;
+use crate::updates::ahead;
+
+/// What a client update that no transaction can hold waits for.
+const LARGE_UPDATE: &str = "a client update is larger than a transaction may be; raise `max_tx_bytes`";
 
 /// A submit effect with the names of its packets.
 pub(super) struct Job {
@@ -69,6 +73,19 @@ impl Path {
                     continue;
                 }
             };
+            let (ahead, updates) = ahead(updates, &job.messages, self.chain(side).max_tx_bytes());
+            match self.go_ahead(side, ahead).await {
+                Some(Ok(())) => {}
+                Some(Err(failure)) => {
+                    let outcome = AttemptOutcome::Failed { failure, bad: None };
+                    if events.send(Event::Input(Input::Attempt { id, outcome })).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                // The lane stopped: so does the path.
+                None => return,
+            }
             let before = updates.len();
             let names = job.packets.clone();
             let packets = job.messages.iter().map(action).zip(job.packets).collect::<Vec<_>>();
@@ -103,6 +120,33 @@ impl Path {
         }
     }
 
+    /// Updates that the last transaction can't hold with the others, each in a block before the next is sent: a simulation knows nothing of
+    /// what only waits. `None` if the lane stopped.
+    async fn go_ahead(&self, side: Side, groups: Vec<Vec<Message>>) -> Option<Result<(), TxFailure>> {
+        let of = groups.len();
+        for (n, messages) in (1..).zip(groups) {
+            let chain = self.chain(side).id();
+            tracing::info!(path = %self.spec.name, %chain, headers = messages.len(), part = n, of, "client update ahead of the others: the client is far behind");
+            let (reply, told) = oneshot::channel();
+            let (kind, packets) = (AttemptKind::Client, Vec::new());
+            let request = Request { path: self.spec.name.clone(), kind, messages, packets, trimmed: false, reply };
+            self.shared.lanes[side.index()].send(request).await.ok()?;
+            match told.await.ok()? {
+                Reply::Committed { .. } => {}
+                Reply::Failed(failure) => {
+                    // No packet is to blame.
+                    let failure = match failure {
+                        TxFailure::TooLarge => ChainError::new(chain, ChainErrorKind::Setup(LARGE_UPDATE), "").into(),
+                        other => other,
+                    };
+                    self.judge(side, &failure);
+                    return Some(Err(failure));
+                }
+            }
+        }
+        Some(Ok(()))
+    }
+
     /// A failure that waits for somebody to act is kept with what to do; any other says that the side works again.
     fn judge(&self, side: Side, failure: &TxFailure) {
         let chain = self.chain(side);
@@ -125,7 +169,14 @@ impl Path {
         let missing = || ChainError::new(self.chain(side).id(), ChainErrorKind::NotFound, "client state");
         let state = cache.state().ok_or_else(missing)?;
         let trusted = cache.trusted_below(target).ok_or_else(missing)?;
-        let update = tracked.client_message(&state, trusted, target).await?;
+        let update = match tracked.client_message(&state, trusted, target).await {
+            // Longer ago than the chain's light client remembers: what the client holds vouches for its block.
+            Err(error) if matches!(error.kind, ChainErrorKind::NotFound | ChainErrorKind::Setup(_)) => {
+                tracked.anchor(trusted, &self.consensus(side, trusted).await?).await?;
+                tracked.client_message(&state, trusted, target).await?
+            }
+            other => other?,
+        };
         let now = self.follower(side).head().map_or(update.target.at.time, |h| h.time);
         let client = &self.spec.ends[side.index()].client;
         let mut messages = Vec::with_capacity(update.headers.len());

@@ -172,6 +172,10 @@ impl Chain for CosmosChain {
         &self.id
     }
 
+    fn max_tx_bytes(&self) -> usize {
+        self.wallet.as_ref().map_or(usize::MAX, Wallet::max_tx_bytes)
+    }
+
     async fn head(&self) -> Result<Head, ChainError> {
         Ok(self.saw(self.heads.head().await?))
     }

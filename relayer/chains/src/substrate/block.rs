@@ -51,6 +51,9 @@ impl Reader {
         let (hash, time) = self.named(number).await?;
         let runtime = self.runtimes.current(&hash).await?;
         let (block, header, events) = self.node.patient(|| self.fetch(&hash)).await?;
+        if event::are_too_many(&events.value) {
+            return Err(self.node.error(ChainErrorKind::TooLarge, format!("the events of block {number}")));
+        }
         let mut told = event::read(&runtime.metadata, &events.value);
         let mut metadata = runtime.metadata.clone();
         if told.is_none() {

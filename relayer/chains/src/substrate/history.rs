@@ -15,6 +15,7 @@ use relayer_core::packet::PortChannel;
 use subxt::dynamic::Value;
 
 use super::block::Reader;
+use super::light::OUT_OF_REACH;
 use super::limits::BLOCKS_AT_ONCE;
 use super::runtime::{IBC, Offline};
 use super::store::values;
@@ -44,7 +45,7 @@ impl Role {
 }
 
 /// Facts of these packets, in chain order; found ones only. Looked up in the state after `at`.
-pub(crate) async fn history(reader: &Reader, what: &History, at: &Hash) -> Result<Vec<PastFact>, ChainError> {
+pub(crate) async fn history(reader: &Reader, what: &History, at: (u32, &Hash)) -> Result<Vec<PastFact>, ChainError> {
     let (end, role, sequences) = match what {
         History::Sent(end, sequences) => (end, Role::Source, sequences),
         History::AckWritten(end, sequences) => (end, Role::Destination, sequences),
@@ -58,7 +59,13 @@ pub(crate) async fn history(reader: &Reader, what: &History, at: &Hash) -> Resul
         for facts in futures::future::join_all(reads).await {
             match facts {
                 Ok(facts) => take(&facts, end, role, &asked, &mut found),
-                Err(error) if matches!(error.kind, ChainErrorKind::Pruned(_)) => {
+                // Others of the chunk are not held up by it.
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ChainErrorKind::Pruned(_) | ChainErrorKind::NotFound | ChainErrorKind::Setup(OUT_OF_REACH)
+                    ) =>
+                {
                     unread += 1;
                     tracing::warn!(chain = %reader.node.chain(), %error, "a block of the past is out of reach");
                 }
@@ -67,7 +74,7 @@ pub(crate) async fn history(reader: &Reader, what: &History, at: &Hash) -> Resul
         }
     }
     if unread > 0 {
-        tracing::warn!(chain = %reader.node.chain(), %end, blocks = unread, "packets of pruned blocks are not found; add an `archive_rpc`");
+        tracing::warn!(chain = %reader.node.chain(), %end, blocks = unread, "packets of blocks that are pruned or too long ago are not found; an `archive_rpc` has pruned ones");
     }
     Ok(found.into_values().collect())
 }
@@ -78,7 +85,7 @@ async fn blocks(
     end: &PortChannel,
     role: Role,
     asked: &BTreeSet<Sequence>,
-    at: &Hash,
+    (newest, at): (u32, &Hash),
 ) -> Result<BTreeSet<u32>, ChainError> {
     let runtime = reader.runtimes.current(at).await?;
     let keys: Option<Vec<Vec<u8>>> =
@@ -90,8 +97,9 @@ async fn blocks(
     let said = values(&reader.node, &keys.ok_or_else(unknown)?, at).await?;
     let mut blocks = BTreeSet::new();
     for value in said.value.into_iter().flatten() {
-        let number = u32::decode(&mut value.as_slice());
-        blocks.insert(number.map_err(|_| reader.node.malformed(&said.endpoint, PACKET_BLOCKS))?);
+        // The state names no block after its own.
+        let number = u32::decode(&mut value.as_slice()).ok().filter(|number| *number <= newest);
+        blocks.insert(number.ok_or_else(|| reader.node.malformed(&said.endpoint, PACKET_BLOCKS))?);
     }
     Ok(blocks)
 }

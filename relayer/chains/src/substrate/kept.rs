@@ -1,6 +1,6 @@
 //! The verified blocks that are kept, and the lists of authorities they name: bounded, the oldest go first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use light_clients::grandpa::{
@@ -10,7 +10,7 @@ use light_clients::{Part, Reason, Timestamp};
 use parity_scale_codec::{DecodeAll, Encode};
 use tokio::sync::OnceCell;
 
-use super::limits::LIGHT_BLOCKS;
+use super::limits::{LIGHT_BLOCKS, OLD_BLOCKS};
 
 /// Lists of authorities kept: each block of a chain names one of few.
 const LISTS: usize = 64;
@@ -102,34 +102,68 @@ impl Lists {
     }
 }
 
-/// Blocks by number.
+/// Blocks by number: the newest ones, and of older ones those that were read last.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<BTreeMap<u32, Arc<Block>>>);
+pub(crate) struct Kept(Mutex<Numbered>);
+
+#[derive(Debug, Default)]
+struct Numbered {
+    newest: BTreeMap<u32, Arc<Block>>,
+    older: BTreeMap<u32, Arc<Block>>,
+    /// The numbers of the older ones, as they came.
+    order: VecDeque<u32>,
+}
+
+impl Numbered {
+    fn put(&mut self, block: Arc<Block>) {
+        let lowest = self.newest.first_key_value().map_or(0, |(number, _)| *number);
+        if self.newest.len() >= LIGHT_BLOCKS && block.number() < lowest {
+            self.put_older(block);
+            return;
+        }
+        self.newest.insert(block.number(), block);
+        while self.newest.len() > LIGHT_BLOCKS {
+            self.newest.pop_first();
+        }
+    }
+
+    fn put_older(&mut self, block: Arc<Block>) {
+        let number = block.number();
+        if self.older.insert(number, block).is_none() {
+            self.order.push_back(number);
+        }
+        while self.order.len() > OLD_BLOCKS {
+            if let Some(first) = self.order.pop_front() {
+                self.older.remove(&first);
+            }
+        }
+    }
+}
 
 impl Kept {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Block>>> {
+    fn lock(&self) -> MutexGuard<'_, Numbered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
     pub(crate) fn get(&self, number: u32) -> Option<Arc<Block>> {
-        self.lock().get(&number).cloned()
+        let blocks = self.lock();
+        blocks.newest.get(&number).or_else(|| blocks.older.get(&number)).cloned()
     }
     pub(crate) fn highest(&self) -> Option<Arc<Block>> {
-        self.lock().last_key_value().map(|(_, block)| block.clone())
+        self.lock().newest.last_key_value().map(|(_, block)| block.clone())
     }
     /// The highest one whose time is known.
     pub(crate) fn newest_timed(&self) -> Option<Arc<Block>> {
-        self.lock().values().rev().find(|block| block.timed.initialized()).cloned()
+        self.lock().newest.values().rev().find(|block| block.timed.initialized()).cloned()
     }
     /// The nearest one above.
     pub(crate) fn above(&self, number: u32) -> Option<Arc<Block>> {
-        self.lock().range(number.saturating_add(1)..).next().map(|(_, block)| block.clone())
+        let (blocks, above) = (self.lock(), number.saturating_add(1)..);
+        let nearest = |all: &BTreeMap<u32, Arc<Block>>| all.range(above.clone()).next().map(|(_, block)| block.clone());
+        let (newest, older) = (nearest(&blocks.newest), nearest(&blocks.older));
+        [newest, older].into_iter().flatten().min_by_key(|block| block.number())
     }
     pub(crate) fn put(&self, block: Arc<Block>) {
-        let mut blocks = self.lock();
-        blocks.insert(block.number(), block);
-        while blocks.len() > LIGHT_BLOCKS {
-            blocks.pop_first();
-        }
+        self.lock().put(block);
     }
 }
 

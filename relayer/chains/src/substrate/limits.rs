@@ -10,22 +10,26 @@ pub const STREAM_BYTES: usize = 2 * JUSTIFICATION_BYTES + 1024;
 pub const JUSTIFICATIONS: usize = 1_024;
 /// Verified blocks kept: 12 hours of 6-second blocks, each about 700 bytes.
 pub const LIGHT_BLOCKS: usize = 8_192;
+/// Older blocks kept, those read last: packets that wait for hours, clients that nobody updated.
+pub const OLD_BLOCKS: usize = 1_024;
 /// Headers fetched in one request: half a megabyte of JSON.
 pub const HEADERS_PER_STEP: u64 = 256;
 /// Headers between a trusted block and the next justification: what one client message carries
 /// ([`light_clients::limits::MAX_HEADER_CHAIN`]).
 pub const HOP_HEADERS: usize = light_clients::limits::MAX_HEADER_CHAIN;
+/// Headers of a hop where a justified block is that near: with 190 bytes each, half of what a transaction usually may have.
+pub const HOP_USUAL: usize = 512;
 /// Nodes keep a justification for every so many blocks (`justification_period`), besides those of set changes.
 pub const JUSTIFICATION_PERIOD: u64 = 512;
 /// Justifications looked for at those blocks when a hop is too long: four in a hop of the longest kind, twice.
 pub const PERIODS_TRIED: usize = 8;
-/// Set changes in one update of a client: a session change an hour for more than two days.
-pub const UPDATE_HOPS: usize = 64;
+/// Hops in one update of a client: 131,000 blocks, or a session change an hour for ten days. They are in memory together: 100 kB each.
+pub const UPDATE_HOPS: usize = 256;
 /// Numbers of authority sets tried when the state's own count is not what votes are signed with: 40 us each; chains whose count differs make
 /// their changes by hand.
 pub const SET_IDS: u64 = 4_096;
-/// Headers walked backwards below the lowest verified one: a day of 6-second blocks is 14,400.
-pub const BACKWARD_HEADERS: u64 = 15_000;
+/// Headers walked backwards below the lowest verified one: three days of 6-second blocks; 200 requests, and 30 MB meanwhile.
+pub const BACKWARD_HEADERS: u64 = 50_000;
 /// Metadata of a runtime, bytes: Polkadot's has about 500 kB.
 pub const METADATA_BYTES: usize = 8 * 1024 * 1024;
 /// Events of one block, bytes: a full block of 5 MB writes less than that.

@@ -187,6 +187,10 @@ impl Chain for SubstrateChain {
         &self.id
     }
 
+    fn max_tx_bytes(&self) -> usize {
+        self.wallet.as_ref().map_or(usize::MAX, Wallet::max_tx_bytes)
+    }
+
     async fn head(&self) -> Result<Head, ChainError> {
         self.heads.head().await
     }
@@ -205,8 +209,8 @@ impl Chain for SubstrateChain {
     }
 
     async fn history(&self, what: &History) -> Result<Vec<PastFact>, ChainError> {
-        let (_, hash) = self.block_at(None).await?;
-        history::history(&self.reader, what, &hash).await
+        let (height, hash) = self.block_at(None).await?;
+        history::history(&self.reader, what, (self.node.number(height)?, &hash)).await
     }
 
     async fn query(&self, paths: &[Path], at: Option<Height>, prove: bool) -> Result<Vec<Proven>, ChainError> {

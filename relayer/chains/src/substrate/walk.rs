@@ -15,7 +15,8 @@ use super::finality::{self, Shown};
 use super::kept::Block;
 use super::light::{Inner, OUT_OF_REACH};
 use super::limits::{
-    BACKWARD_HEADERS, HEADERS_PER_STEP, HOP_HEADERS, JUSTIFICATION_PERIOD, JUSTIFICATIONS, PERIODS_TRIED, SET_IDS,
+    BACKWARD_HEADERS, HEADERS_PER_STEP, HOP_HEADERS, HOP_USUAL, JUSTIFICATION_PERIOD, JUSTIFICATIONS, PERIODS_TRIED,
+    SET_IDS,
 };
 use super::node::Said;
 use super::wire::{self, Header};
@@ -69,23 +70,43 @@ impl Inner {
         let mut blocks: Vec<Arc<Block>> = Vec::new();
         let changed =
             |blocks: &[Arc<Block>]| blocks.last().is_some_and(|last| last.finality.set_id != from.finality.set_id);
-        while !changed(&blocks) && blocks.len() < HOP_HEADERS {
-            let last = blocks.last().unwrap_or(from).clone();
-            if last.number() >= goal {
-                break;
-            }
-            self.extend(&last, goal, from.finality.set_id, &mut blocks).await?;
-        }
         let authorities = self.authorities(from).await?;
+        for bound in [HOP_USUAL, HOP_HEADERS] {
+            while !changed(&blocks) && blocks.len() < bound {
+                let last = blocks.last().unwrap_or(from).clone();
+                if last.number() >= goal {
+                    break;
+                }
+                self.extend(&last, goal, from.finality.set_id, bound, &mut blocks).await?;
+            }
+            // One that is nearer makes a shorter message; where there is none, the way goes on.
+            let more = bound < HOP_HEADERS && blocks.len() >= bound && !changed(&blocks);
+            let whole = if more { blocks.clone() } else { Vec::new() };
+            match self.end(from, &authorities, &mut blocks).await {
+                Ok(shown) => return Ok(Way { blocks, authorities, shown }),
+                Err(error) if more && error.kind == ChainErrorKind::NotFound => blocks = whole,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(self.node.error(ChainErrorKind::NotFound, "a way to a justified block"))
+    }
+
+    /// Cuts a way at its last block that somebody shows to be final.
+    async fn end(
+        &self,
+        from: &Arc<Block>,
+        authorities: &Arc<[u8]>,
+        blocks: &mut Vec<Arc<Block>>,
+    ) -> Result<Shown, ChainError> {
         loop {
             let Some(last) = blocks.last() else {
                 return Err(self.node.error(ChainErrorKind::NotFound, "a way to the trusted block itself"));
             };
             match self.shown(last).await? {
-                Some(shown) => return Ok(Way { blocks, authorities, shown }),
+                Some(shown) => return Ok(shown),
                 None => {
-                    self.disprove(from, &authorities, last).await?;
-                    self.shorten(&mut blocks).await?;
+                    self.disprove(from, authorities, last).await?;
+                    self.shorten(blocks).await?;
                 }
             }
         }
@@ -116,11 +137,12 @@ impl Inner {
         last: &Arc<Block>,
         goal: u32,
         set_id: u64,
+        bound: usize,
         blocks: &mut Vec<Arc<Block>>,
     ) -> Result<(), ChainError> {
         let mut last = last.clone();
         while let Some(kept) = self.kept.get(last.number().saturating_add(1)).filter(|_| last.number() < goal) {
-            if kept.header.parent_hash != last.hash() || blocks.len() >= HOP_HEADERS {
+            if kept.header.parent_hash != last.hash() || blocks.len() >= bound {
                 break;
             }
             blocks.push(kept.clone());
@@ -129,7 +151,7 @@ impl Inner {
                 return Ok(());
             }
         }
-        if last.number() >= goal || blocks.len() >= HOP_HEADERS {
+        if last.number() >= goal || blocks.len() >= bound {
             return Ok(());
         }
         let low = last.number().saturating_add(1);
@@ -141,7 +163,7 @@ impl Inner {
             let child = child.map_err(|reason| self.refused(&said.endpoint, low, &reason))?;
             last = Arc::new(child);
             blocks.push(last.clone());
-            if last.finality.set_id != set_id || blocks.len() >= HOP_HEADERS {
+            if last.finality.set_id != set_id || blocks.len() >= bound {
                 break;
             }
         }
@@ -305,11 +327,15 @@ impl Inner {
             let detail = format!("what the state of {number} says of authorities does not lead to {}", above.number());
             return Err(self.node.lying(&said.endpoint, "authorities_hash", detail));
         }
-        for block in blocks {
+        let counted = |block: &Block| {
             let later = end.set_id.saturating_sub(block.finality.set_id);
-            self.kept.put(Arc::new(block.in_set(above.finality.set_id.saturating_sub(later))));
-        }
-        self.kept.get(number).ok_or_else(missing)
+            Arc::new(block.in_set(above.finality.set_id.saturating_sub(later)))
+        };
+        let found = blocks.first().map(counted).ok_or_else(missing)?;
+        blocks.iter().skip(1).map(counted).for_each(|block| self.kept.put(block));
+        // After the others, which may be more than are kept.
+        self.kept.put(found.clone());
+        Ok(found)
     }
 
     /// The headers from a block up to the nearest verified one above it, which comes beside them: each is named by the hash in the next.

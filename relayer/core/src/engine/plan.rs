@@ -4,12 +4,9 @@ use super::{Attempt, AttemptId, Effect, Engine, Key, ProveItem, SourceCheck, Sta
 use crate::chain::Path;
 use crate::id::Height;
 use crate::limits;
-use crate::message::{Message, Proof};
+use crate::message::{MESSAGE_OVERHEAD, Message, Proof};
 use crate::packet::{Side, ack_commitment};
 use crate::record::Action;
-
-/// Bytes of a message beside its data and proof: identifiers, signer, heights.
-const MESSAGE_OVERHEAD: usize = 400;
 
 impl Engine {
     pub(super) fn plan(&mut self, now: u64) {

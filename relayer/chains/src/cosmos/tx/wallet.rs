@@ -93,6 +93,11 @@ struct Known {
 }
 
 impl Wallet {
+    /// Largest transaction it signs, bytes.
+    pub fn max_tx_bytes(&self) -> usize {
+        self.settings.max_tx_bytes
+    }
+
     /// Nothing is called yet.
     pub fn new(rpc: RpcClient, chain: ChainId, key: Key, mut settings: WalletSettings) -> Result<Self, KeyError> {
         let address = key.address(&settings.account_prefix)?;

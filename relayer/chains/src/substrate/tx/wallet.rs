@@ -70,6 +70,10 @@ impl Wallet {
     }
 
     /// The address.
+    /// Largest extrinsic it signs, bytes.
+    pub(crate) fn max_tx_bytes(&self) -> usize {
+        self.settings.max_tx_bytes
+    }
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
