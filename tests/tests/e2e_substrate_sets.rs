@@ -56,8 +56,13 @@ async fn sets_change_while_packets_are_in_flight_and_three_times_while_no_relaye
         hand_over(&line, 1).await;
     }
     assert_eq!(line.on_substrate.node.set_id().await.unwrap(), 5);
+    // And by less than a transaction holds.
+    let mut options = line.chains.options();
+    options.simd = "max_tx_bytes = 10000".to_owned();
+    line.rewrite(&options).unwrap();
     line.relayer.start().await.unwrap();
     line.settled(WAIT).await.unwrap();
+    assert!(line.relayer.log().contains("client update ahead of the others"), "{}", line.relayer.log());
     assert_eq!(received(&line).await, (230, 230));
     let metrics = line.relayer.admin.metrics().await.unwrap();
     assert_eq!(metrics.sum("relay_verification_failures_total", &[]), 0.0);

@@ -46,6 +46,8 @@ pub struct AcrossOptions {
     pub simd_rpc: Vec<String>,
     /// Addresses of the Substrate chain's nodes.
     pub substrate_rpc: Vec<String>,
+    /// More lines of the Cosmos chain's table.
+    pub simd: String,
     /// More lines of the table `[global]`.
     pub global: String,
     /// More lines of the path's table.
@@ -112,13 +114,13 @@ impl Families {
     #[must_use]
     pub fn options(&self) -> AcrossOptions {
         let (simd_rpc, substrate_rpc) = (vec![self.simd.rpc_url().to_owned()], self.substrate.rpc_urls());
-        AcrossOptions { simd_rpc, substrate_rpc, global: String::new(), path: String::new() }
+        AcrossOptions { simd_rpc, substrate_rpc, simd: String::new(), global: String::new(), path: String::new() }
     }
 
     fn configure(&self, dir: &Path, admin: &str, options: &AcrossOptions) -> Result<RelayerConfig, DevnetError> {
         let (file, store) = (dir.join("relayer.toml"), dir.join("store"));
         let checksum = hex::encode(self.contract.checksum());
-        let AcrossOptions { simd_rpc, substrate_rpc, global, path } = options;
+        let AcrossOptions { simd_rpc, substrate_rpc, simd, global, path } = options;
         let text = format!(
             r#"[global]
 admin = {admin:?}
@@ -138,6 +140,7 @@ account_prefix = "cosmos"
 block_time_ms = 550
 key = {{ source = "env", env = "RELAYER_TEST_RELAYER" }}
 gas = {{ price = "0.01stake" }}
+{simd}
 
 [[chains]]
 id = {SUBSTRATE:?}
