@@ -238,12 +238,16 @@ fn is_of(claimed: &ConsensusState, block: &Block) -> bool {
 
 /// Of a proof's nodes, those that show the time: read proofs of several keys hold others.
 pub(crate) fn time_nodes(proof: &[Vec<u8>], root: &Hash) -> Vec<Vec<u8>> {
-    let shows = |nodes: &[Vec<u8>]| TrieProof::new(nodes).and_then(|trie| trie.timestamp(root)).is_ok();
+    needed(proof, |trie| trie.timestamp(root).is_ok())
+}
+
+/// Of a proof's nodes, those without which it does not show what it has to. Quadratic in their number, which [`super::limits`] keeps low.
+pub(crate) fn needed(proof: &[Vec<u8>], shows: impl Fn(TrieProof<'_>) -> bool) -> Vec<Vec<u8>> {
     let mut needed = proof.to_vec();
     let mut index = 0;
     while index < needed.len() {
         let node = needed.remove(index);
-        if !shows(&needed) {
+        if !TrieProof::new(&needed).is_ok_and(&shows) {
             needed.insert(index, node);
             index += 1;
         }

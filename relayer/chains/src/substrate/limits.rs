@@ -50,9 +50,9 @@ pub const EXTRINSIC_BYTES: usize = 1280 * 1024;
 pub const PATHS_PER_QUERY: usize = 2_000;
 /// Largest value of the IBC store, bytes: client states of other chains are the largest, below 100 kB.
 pub const VALUE_BYTES: usize = 512 * 1024;
-/// Proof nodes of one read proof, and their bytes together: what a light client takes.
-pub const PROOF_NODES: usize = light_clients::limits::MAX_TRIE_NODES;
-/// See [`PROOF_NODES`].
+/// Proof nodes of one read proof, of four keys at most: a state of a billion entries has eight levels, and our keys begin alike.
+pub const PROOF_NODES: usize = 128;
+/// Their bytes together: what a light client takes.
 pub const PROOF_BYTES: usize = light_clients::limits::MAX_PROOF_BYTES;
 /// Keys of one page of `state_getKeysPaged`: the node's own maximum.
 pub const KEYS_PER_PAGE: u32 = 1_000;

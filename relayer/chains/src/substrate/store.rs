@@ -10,6 +10,7 @@ use relayer_core::chain::{Path, Proven};
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::id::{ChannelId, Height};
 
+use super::light::needed;
 use super::limits::{KEYS_PER_PAGE, KEYS_PER_QUERY, PAGES, PATHS_PER_QUERY, QUARANTINE, VALUE_BYTES};
 use super::node::{Node, Said};
 use super::root;
@@ -81,6 +82,8 @@ pub(super) fn one(
         TrieProof::new(&nodes).and_then(|trie| trie.read(state_root, key).map(|value| value.map(<[u8]>::to_vec)));
     let value = shown.map_err(|reason| node.lying(&said.endpoint, reason.label(), format!("read proof: {reason}")))?;
     bounded(node, &value, &said.endpoint)?;
+    // What a node adds would be paid for by the byte.
+    let nodes = needed(&nodes, |trie| trie.read(state_root, key).is_ok_and(|shown| shown == value.as_deref()));
     Ok(Proven { value, proof: trie::encode_nodes(&nodes), proof_height: at, endpoint: said.endpoint.label().clone() })
 }
 

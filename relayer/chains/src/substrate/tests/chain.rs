@@ -43,6 +43,8 @@ pub(super) struct Made {
     pub(super) misnames: bool,
     /// Proofs of finality are of a block that is not there.
     pub(super) boasts: bool,
+    /// Junk beside the nodes of each read proof.
+    pub(super) padding: usize,
     /// Whether the state counts its sets, as sessions do.
     pub(super) counts: bool,
 }
@@ -74,6 +76,7 @@ impl Chain {
             forges: false,
             misnames: false,
             boasts: false,
+            padding: 0,
             counts: true,
         };
         let chain = Self(Arc::new(Mutex::new(made)));
@@ -337,7 +340,8 @@ impl Made {
                 let keys: Vec<Vec<u8>> =
                     params[0].as_array().unwrap().iter().map(|k| wire::bytes(k.as_str().unwrap()).unwrap()).collect();
                 let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-                let nodes: Vec<String> = block.state.prove(&keys).1.iter().map(wire::hex).collect();
+                let mut nodes: Vec<String> = block.state.prove(&keys).1.iter().map(wire::hex).collect();
+                nodes.extend((0..self.padding).map(|n| wire::hex(n.to_le_bytes())));
                 json!({"at": params[1], "proof": nodes})
             }
             "state_getRuntimeVersion" => {

@@ -229,6 +229,22 @@ async fn values_are_proven_by_their_own_block_and_absence_is_too() {
 }
 
 #[tokio::test]
+async fn junk_beside_a_proof_is_not_paid_for() {
+    let made = Chain::new();
+    made.store(&[("clients/07-tendermint-0/clientState", &[5; 80])]);
+    made.finalize();
+    let chain = made.open(|_| {}).await;
+    let state = [Path::ClientState(ClientId::new("07-tendermint-0").unwrap())];
+    let height = chain.head().await.unwrap().height;
+    let proof = async || chain.query(&state, Some(height), true).await.map(|mut proven| proven.remove(0).proof);
+    let honest = proof().await.unwrap();
+    made.lock().padding = 20;
+    assert_eq!(proof().await.unwrap(), honest);
+    made.lock().padding = 200;
+    assert_eq!(proof().await.unwrap_err().kind, ChainErrorKind::TooLarge);
+}
+
+#[tokio::test]
 async fn a_pruned_state_is_told_apart_from_one_to_come() {
     let made = Chain::new();
     made.grow(8);

@@ -3,7 +3,8 @@
 //! Nonces come from the lane as arguments. An era starts at the newest block that is shown to be final, so no fork takes its start
 //! away. What an extrinsic costs is asked of the runtime before it leaves; the tip is the operator's.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ibc_proto::google::protobuf::Any;
 use light_clients::grandpa::blake2_256;
@@ -16,7 +17,7 @@ use sp_crypto_hashing::blake2_128;
 
 use super::encode::{self, Era};
 use super::key::{Key, KeyError};
-use super::limits::OUTCOME_MARGIN;
+use super::limits::{ERAS, OUTCOME_MARGIN};
 use super::submit;
 use crate::ibc::message;
 use crate::substrate::block::{Reader, gas};
@@ -54,6 +55,8 @@ pub(crate) struct Wallet {
     key: Key,
     address: String,
     settings: WalletSettings,
+    /// When what was signed may be in a block: finality may have moved on by far more than an era since.
+    eras: Mutex<VecDeque<(TxHash, Era)>>,
 }
 
 impl Wallet {
@@ -66,14 +69,14 @@ impl Wallet {
         settings: WalletSettings,
     ) -> Result<Self, KeyError> {
         let address = key.address(network)?;
-        Ok(Self { reader, heads, key, address, settings })
+        Ok(Self { reader, heads, key, address, settings, eras: Mutex::default() })
     }
 
-    /// The address.
     /// Largest extrinsic it signs, bytes.
     pub(crate) fn max_tx_bytes(&self) -> usize {
         self.settings.max_tx_bytes
     }
+    /// The address.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -133,8 +136,10 @@ impl Wallet {
                 _ => TxFailure::TooLarge,
             });
         }
+        let hash = TxHash(blake2_256(&bytes));
+        self.remember(hash, era);
         Ok(Signed {
-            hash: TxHash(blake2_256(&bytes)),
+            hash,
             bytes: bytes.into(),
             account_sequence: sequence,
             gas: Gas(gas(ref_time)),
@@ -201,9 +206,28 @@ impl Wallet {
         results
     }
 
+    fn remember(&self, hash: TxHash, era: Era) {
+        let mut eras = self.eras.lock().unwrap_or_else(PoisonError::into_inner);
+        eras.push_back((hash, era));
+        if eras.len() > ERAS {
+            eras.pop_front();
+        }
+    }
+
+    fn remembered(&self, hash: TxHash) -> Option<Era> {
+        let eras = self.eras.lock().unwrap_or_else(PoisonError::into_inner);
+        eras.iter().rev().find(|(signed, _)| *signed == hash).map(|(_, era)| *era)
+    }
+
     /// What became of an extrinsic, searched in the blocks that it can be in.
     pub(crate) async fn outcome(&self, hash: TxHash) -> Result<Outcome, ChainError> {
-        let era = self.era().await?;
-        submit::outcome(&self.reader, hash, era.number, era.blocks.saturating_add(OUTCOME_MARGIN)).await
+        let now = self.era().await?;
+        match self.remembered(hash) {
+            Some(era) => {
+                let last = u32::try_from(era.last()).unwrap_or(u32::MAX).min(now.number);
+                submit::outcome(&self.reader, hash, last, era.blocks).await
+            }
+            None => submit::outcome(&self.reader, hash, now.number, now.blocks.saturating_add(OUTCOME_MARGIN)).await,
+        }
     }
 }
