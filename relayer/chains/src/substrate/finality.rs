@@ -13,7 +13,7 @@ use light_clients::grandpa::{Hash, Justification};
 use parity_scale_codec::{Decode, Encode};
 use relayer_core::error::ChainError;
 
-use super::limits::{JUSTIFICATION_BYTES, JUSTIFICATIONS};
+use super::limits::{JUSTIFICATION_BYTES, JUSTIFICATION_PARTS, JUSTIFICATIONS};
 use super::node::{Node, Said};
 use super::wire::{self, SignedBlock};
 use crate::rpc::EndpointId;
@@ -26,6 +26,13 @@ pub(crate) struct Shown {
     pub(crate) votes: Arc<Justification>,
     /// Who showed it.
     pub(crate) by: EndpointId,
+}
+
+impl Shown {
+    /// Votes and headers in it, about 150 bytes each.
+    fn parts(&self) -> usize {
+        self.votes.commit.precommits.len().saturating_add(self.votes.votes_ancestries.len())
+    }
 }
 
 /// Reads a justification, size first.
@@ -85,12 +92,15 @@ impl Justified {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Shown>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Keeps one; the oldest goes when there are too many.
+    /// Keeps one, unless there is one of its block's number: whoever shows another has to wait until that is disproved. The oldest go when
+    /// there are too many, or too much in them.
     pub(crate) fn put(&self, shown: Shown) {
         let mut all = self.lock();
-        all.insert(shown.number, shown);
-        while all.len() > JUSTIFICATIONS {
-            all.pop_first();
+        all.entry(shown.number).or_insert(shown);
+        let mut parts: usize = all.values().map(Shown::parts).sum();
+        while all.len() > JUSTIFICATIONS || parts > JUSTIFICATION_PARTS {
+            let Some((_, first)) = all.pop_first() else { return };
+            parts = parts.saturating_sub(first.parts());
         }
     }
     /// The one of the lowest block from this on.
@@ -157,6 +167,18 @@ mod tests {
         assert_eq!(justified.from(13), None);
         justified.refute(8, &by());
         assert_eq!(justified.newest(), Some(4));
+        // Another one of a number is not taken, and what is large goes sooner.
+        let large = |number| {
+            let mut votes = votes(number);
+            let header = SubstrateHeader::decode(&mut [0; 98].as_slice()).unwrap();
+            votes.votes_ancestries = vec![header; JUSTIFICATION_PARTS / 2 + 1];
+            Shown { number, hash: [1; 32], votes: Arc::new(votes), by: by() }
+        };
+        justified.put(large(4));
+        assert_eq!(justified.get(4).unwrap().hash, [7; 32]);
+        justified.put(large(5));
+        justified.put(large(6));
+        assert_eq!((justified.get(4), justified.get(5), justified.newest()), (None, None, Some(6)));
         for number in 0..2 * u32::try_from(JUSTIFICATIONS).unwrap() {
             justified.put(read(&encode(&votes(number)), by()).unwrap());
         }

@@ -8,6 +8,8 @@ pub const JUSTIFICATION_BYTES: usize = light_clients::limits::MAX_JUSTIFICATION_
 pub const STREAM_BYTES: usize = 2 * JUSTIFICATION_BYTES + 1024;
 /// Justifications kept: an hour of rounds of a few seconds; updates of clients need those of the proofs' heights.
 pub const JUSTIFICATIONS: usize = 1_024;
+/// Votes and headers in all of these: 450 rounds of 1,000 authorities, 40 MB.
+pub const JUSTIFICATION_PARTS: usize = 300_000;
 /// Verified blocks kept: 12 hours of 6-second blocks, each about 700 bytes.
 pub const LIGHT_BLOCKS: usize = 8_192;
 /// Older blocks kept, those read last: packets that wait for hours, clients that nobody updated.
