@@ -12,9 +12,7 @@ use frame_support::storage::unhashed;
 use ibc_core::channel::types::channel::ChannelEnd;
 use ibc_core::channel::types::commitment::{AcknowledgementCommitment, PacketCommitment};
 use ibc_core::channel::types::packet::Receipt;
-use ibc_core::client::context::{
-    ClientExecutionContext, ClientValidationContext, ExtClientValidationContext,
-};
+use ibc_core::client::context::{ClientExecutionContext, ClientValidationContext, ExtClientValidationContext};
 use ibc_core::client::types::Height;
 use ibc_core::commitment_types::commitment::CommitmentPrefix;
 use ibc_core::connection::types::ConnectionEnd;
@@ -114,7 +112,8 @@ impl<T: Config> Context<T> {
 
     fn heights(&self, id: &ClientId) -> Vec<Height> {
         let known = UpdateMeta::<T>::iter_key_prefix(meta_key(id));
-        let mut known: Vec<Height> = known.filter_map(|(revision, number)| Height::new(revision, number).ok()).collect();
+        let mut known: Vec<Height> =
+            known.filter_map(|(revision, number)| Height::new(revision, number).ok()).collect();
         known.sort();
         known
     }

@@ -3,17 +3,16 @@
 use ibc_core::commitment_types::proto::ics23::{HostFunctionsManager, HostFunctionsProvider};
 use tendermint::crypto::{Sha256, signature};
 use tendermint::merkle::{Hash, MerkleHash, NonIncremental};
+use tendermint_light_client_verifier::PredicateVerifier;
 use tendermint_light_client_verifier::operations::{ProdCommitValidator, ProvidedVotingPowerCalculator};
 use tendermint_light_client_verifier::predicates::VerificationPredicates;
-use tendermint_light_client_verifier::PredicateVerifier;
 
 /// The host's cryptography. Its ed25519 keeps the ZIP-215 rule, which is CometBFT's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostCrypto;
 
 /// The light client of tendermint-rs with [`HostCrypto`].
-pub type HostVerifier =
-    PredicateVerifier<HostCrypto, ProvidedVotingPowerCalculator<HostCrypto>, ProdCommitValidator>;
+pub type HostVerifier = PredicateVerifier<HostCrypto, ProvidedVotingPowerCalculator<HostCrypto>, ProdCommitValidator>;
 
 impl Sha256 for HostCrypto {
     fn digest(data: impl AsRef<[u8]>) -> [u8; 32] {
@@ -41,8 +40,7 @@ impl signature::Verifier for HostCrypto {
     ) -> Result<(), signature::Error> {
         let key = key.ed25519().ok_or(signature::Error::UnsupportedKeyType)?;
         let key: [u8; 32] = key.as_bytes().try_into().map_err(|_| signature::Error::MalformedPublicKey)?;
-        let signature: [u8; 64] =
-            signature.as_bytes().try_into().map_err(|_| signature::Error::MalformedSignature)?;
+        let signature: [u8; 64] = signature.as_bytes().try_into().map_err(|_| signature::Error::MalformedSignature)?;
         let key = sp_core::ed25519::Public::from_raw(key);
         let signature = sp_core::ed25519::Signature::from_raw(signature);
         match sp_io::crypto::ed25519_verify(&signature, message, &key) {

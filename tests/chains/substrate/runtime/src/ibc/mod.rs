@@ -136,8 +136,7 @@ pub mod pallet {
 
     /// Port, channel, what, sequence -> the block in which it happened.
     #[pallet::storage]
-    pub type PacketBlocks<T: Config> =
-        StorageMap<_, Blake2_128Concat, (Vec<u8>, Vec<u8>, PacketEvent, u64), u32>;
+    pub type PacketBlocks<T: Config> = StorageMap<_, Blake2_128Concat, (Vec<u8>, Vec<u8>, PacketEvent, u64), u32>;
 
     /// What happened.
     #[pallet::event]
@@ -225,7 +224,10 @@ pub mod pallet {
             forced: Option<u32>,
         ) -> DispatchResult {
             ensure_root(origin)?;
-            ensure!(!authorities.is_empty() && authorities.iter().all(|(_, weight)| *weight > 0), Error::<T>::Authorities);
+            ensure!(
+                !authorities.is_empty() && authorities.iter().all(|(_, weight)| *weight > 0),
+                Error::<T>::Authorities
+            );
             let authorities_hash = blake2_256(&authorities.encode());
             pallet_grandpa::Pallet::<T>::schedule_change(authorities, delay.into(), forced.map(Into::into))?;
             let now: u32 = frame_system::Pallet::<T>::block_number().into();

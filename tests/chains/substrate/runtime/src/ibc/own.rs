@@ -98,8 +98,8 @@ pub(super) fn consensus_state<T: Config>(height: &Height, header: Option<&[u8]>)
     let header = generic::Header::<u32, BlakeTwo256>::decode_all(&mut &header[..]).map_err(|_| missing("no header"))?;
     let own = OwnBlocks::<T>::get(number).ok_or_else(|| missing("too old"))?;
     let OwnAuthorities { set_id, authorities_hash, change } = own.authorities;
-    let change = change
-        .map(|change| PendingChange { effective: change.effective, authorities_hash: change.authorities_hash });
+    let change =
+        change.map(|change| PendingChange { effective: change.effective, authorities_hash: change.authorities_hash });
     let finality = Finality { number, hash, set_id, authorities_hash, change };
     let time = light_clients::Timestamp::from_nanos(own.time_ms.saturating_mul(1_000_000));
     let state = ConsensusState::new(time, header.state_root.0, finality).map_err(|why| missing(&why.to_string()))?;

@@ -2,6 +2,8 @@
 //!
 //! ibc-rs' own client state names its verifier; this one wraps the same state and passes ours. Spec: ICS-07.
 
+use alloc::string::ToString;
+use alloc::vec::Vec;
 use ibc_client_tendermint::client_state::{self as rules, ClientState as Plain};
 use ibc_client_tendermint::consensus_state::ConsensusState as TendermintConsensusState;
 use ibc_client_tendermint::types::{ClientState, ConsensusState};
@@ -15,8 +17,6 @@ use ibc_core::host::types::identifiers::{ClientId, ClientType};
 use ibc_core::host::types::path::{Path, PathBytes};
 use ibc_core::primitives::Timestamp;
 use ibc_core::primitives::proto::Any;
-use alloc::string::ToString;
-use alloc::vec::Vec;
 
 use super::Config;
 use super::context::Context;

@@ -20,7 +20,9 @@ use sp_runtime::traits::Header as _;
 use sp_runtime::{BuildStorage, Digest, DigestItem};
 
 use super::*;
-use crate::{AllPalletsWithSystem, Grandpa, Header, Ibc, Runtime, RuntimeEvent, RuntimeOrigin, SLOT_MS, System, Timestamp};
+use crate::{
+    AllPalletsWithSystem, Grandpa, Header, Ibc, Runtime, RuntimeEvent, RuntimeOrigin, SLOT_MS, System, Timestamp,
+};
 
 const ALICE: AccountId32 = AccountId32::new([1; 32]);
 const BOB: AccountId32 = AccountId32::new([2; 32]);
@@ -241,7 +243,9 @@ fn our_own_consensus_state_is_shown_by_the_header_of_its_block_and_by_no_other()
         assert_eq!((state.finality().hash, state.finality().set_id), (headers[1].hash().0, 0));
         let mut forged = headers[1].clone();
         forged.set_state_root(sp_core::H256::repeat_byte(7));
-        for refused in [shown(2, Some(&headers[2])), shown(2, Some(&forged)), shown(2, None), shown(5, Some(&headers[3]))] {
+        for refused in
+            [shown(2, Some(&headers[2])), shown(2, Some(&forged)), shown(2, None), shown(5, Some(&headers[3]))]
+        {
             assert!(refused.is_err());
         }
         assert!(own::consensus_state::<Runtime>(&Height::new(1, 2).unwrap(), Some(&headers[1].encode())).is_err());

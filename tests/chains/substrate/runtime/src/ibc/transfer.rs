@@ -49,11 +49,7 @@ fn escrow(port: &PortId, channel: &ChannelId) -> AccountId32 {
 
 impl<T: Config> Transfer<T> {
     /// Moves coins; from nobody is minting, to nobody burning.
-    fn move_coins(
-        coin: &PrefixedCoin,
-        from: Option<&AccountId32>,
-        to: Option<&AccountId32>,
-    ) -> Result<(), HostError> {
+    fn move_coins(coin: &PrefixedCoin, from: Option<&AccountId32>, to: Option<&AccountId32>) -> Result<(), HostError> {
         let amount: u128 = coin.amount.to_string().parse().map_err(invalid)?;
         let denom = coin.denom.to_string().into_bytes();
         if denom == NATIVE {
@@ -214,8 +210,7 @@ impl<T: Config> Module for Transfer<T> {
         counterparty: &Counterparty,
         version: &Version,
     ) -> Result<(ModuleExtras, Version), ChannelError> {
-        ics20::on_chan_open_try_execute(self, order, hops, port, channel, counterparty, version)
-            .map_err(of_application)
+        ics20::on_chan_open_try_execute(self, order, hops, port, channel, counterparty, version).map_err(of_application)
     }
     fn on_recv_packet_execute(&mut self, packet: &Packet, _: &Signer) -> (ModuleExtras, Option<Acknowledgement>) {
         let (extras, acknowledgement) = ics20::on_recv_packet_execute(self, packet);
