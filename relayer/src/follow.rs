@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use relayer_core::chain::Chain;
 use relayer_core::error::{ChainError, ChainErrorKind, Remedy};
-use relayer_core::fact::{BlockFacts, Head};
+use relayer_core::fact::{BlockFacts, Head, XcmMet};
 use relayer_core::id::Height;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
@@ -152,7 +152,29 @@ impl Follower {
             }
             slot
         };
-        slot.get_or_try_init(|| async { self.chain.facts(height).await.map(Arc::new) }).await.cloned()
+        let fetch = || async {
+            let block = self.chain.facts(height).await?;
+            block.xcm.iter().for_each(|met| self.met(height, met));
+            Ok(Arc::new(block))
+        };
+        slot.get_or_try_init(fetch).await.cloned()
+    }
+
+    /// An XCM message beside the packets: told once, with its block.
+    fn met(&self, height: Height, met: &XcmMet) {
+        let (chain, place, within) = (self.chain.id(), met.place.label(), &met.name);
+        let transaction = met.transaction;
+        self.metrics.xcm(chain.as_str(), met.place, &met.found);
+        match &met.found {
+            Ok(message) => {
+                let (version, summary) = (message.version.label(), message.summary());
+                tracing::info!(%chain, %height, place, transaction, %within, version, "XCM: {summary}");
+            }
+            Err(error) => {
+                let (reason, offset) = (error.problem.label(), error.offset);
+                tracing::warn!(%chain, %height, place, transaction, %within, reason, offset, "XCM that can't be decoded: {error}");
+            }
+        }
     }
 
     /// The facts of a block, however often it has to be asked for. `None`: the block can't be had (pruned, or larger than the limit).

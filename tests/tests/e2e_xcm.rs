@@ -44,13 +44,13 @@ async fn messages_in_memos_are_told_and_denied_as_the_settings_say() {
     // Metrics: each instruction once, under its version, those inside with the others.
     let metrics = line.relayer.admin.metrics().await.unwrap();
     let counted = |version, instruction| {
-        let labels = [("chain", "emb-a-1"), ("version", version), ("instruction", instruction)];
+        let labels = [("chain", "emb-a-1"), ("place", "memo"), ("version", version), ("instruction", instruction)];
         metrics.sum("relay_xcm_instructions_total", &labels)
     };
     let found = [("v4", "ClearOrigin"), ("v4", "ClearTopic"), ("v5", "SetAppendix"), ("v5", "Transact")];
     assert_eq!(found.map(|(version, name)| counted(version, name)), [1.0; 4]);
     assert_eq!(metrics.sum("relay_xcm_instructions_total", &[]), 4.0);
-    let labels = [("chain", "emb-a-1"), ("reason", "unknown_variant")];
+    let labels = [("chain", "emb-a-1"), ("place", "memo"), ("reason", "unknown_variant")];
     assert_eq!(metrics.sum("relay_xcm_undecodable_total", &labels), 1.0);
     for reason in ["xcm_instruction", "xcm_undecodable"] {
         assert_eq!(metrics.sum("relay_packets_total", &[("outcome", "failed"), ("reason", reason)]), 1.0, "{reason}");

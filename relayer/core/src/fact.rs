@@ -2,9 +2,10 @@
 //! idempotently, so order, duplicates, restarts and rival relayers do no harm.
 
 use ibc_proto::google::protobuf::Any;
+use relayer_xcm::VersionedXcm;
 use std::sync::Arc;
 
-use crate::error::TxFailure;
+use crate::error::{Detail, TxFailure};
 use crate::id::{ChannelId, ClientId, ConnectionId, Height, PortId, Sequence, Timestamp, TxHash};
 use crate::packet::{At, Packet, PortChannel};
 
@@ -120,6 +121,43 @@ pub struct BlockFacts {
     pub facts: Vec<Fact>,
     /// Transactions.
     pub txs: Vec<TxReport>,
+    /// XCM messages beside the packets, at most [`crate::limits::XCM_PER_BLOCK`].
+    pub xcm: Vec<XcmMet>,
+}
+
+/// An XCM message that a block holds beside its packets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct XcmMet {
+    /// In what.
+    pub place: XcmPlace,
+    /// The transaction's place in the block, from 0; `None` for what the chain did by itself.
+    pub transaction: Option<u32>,
+    /// The call or the event, as `Module.name`.
+    pub name: Detail,
+    /// The message, or why it is none.
+    pub found: Result<VersionedXcm, relayer_xcm::Error>,
+}
+
+/// Where an XCM message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XcmPlace {
+    /// The memo of a packet.
+    Memo,
+    /// An argument of a transaction's call, or of a call within it.
+    Transaction,
+    /// A field of an event.
+    Event,
+}
+
+impl XcmPlace {
+    /// For metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Memo => "memo",
+            Self::Transaction => "transaction",
+            Self::Event => "event",
+        }
+    }
 }
 
 /// The newest finalized block.

@@ -8,6 +8,8 @@ pub const PACKET_DATA_BYTES: usize = 64 * 1024;
 pub const ACK_BYTES: usize = 64 * 1024;
 /// Facts taken from one block: 100 transactions of 100 packets, twice.
 pub const FACTS_PER_BLOCK: usize = 20_000;
+/// XCM messages taken from one block beside its packets: they are for logs and metrics only.
+pub const XCM_PER_BLOCK: usize = 256;
 /// Packets one path keeps at once: five times the backlog seen in the field (23,757), about 1 KiB each.
 pub const OPEN_PACKETS: usize = 120_000;
 /// Ended packets kept for `status` and for late facts that would reopen them.

@@ -171,7 +171,12 @@ mod tests {
         let cache = ClientCache::default();
         cache.set(client.clone(), Any::default(), at(10), Any::default(), Vec::new());
         let told = Fact::ClientUpdated { client, heights: vec![at(20)], header: None };
-        cache.note(&BlockFacts { at: At { height: at(5), time: Timestamp(0) }, facts: vec![told], txs: Vec::new() });
+        cache.note(&BlockFacts {
+            at: At { height: at(5), time: Timestamp(0) },
+            facts: vec![told],
+            txs: Vec::new(),
+            xcm: Vec::new(),
+        });
         assert_eq!(cache.trusted_below(at(30)), Some(at(20)));
         cache.forget(at(20));
         assert_eq!(cache.trusted_below(at(30)), Some(at(10)));

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use relayer_core::engine::Notice;
+use relayer_core::fact::XcmPlace;
 use relayer_core::packet::{At, PacketKey, Side};
 use relayer_core::record::{Action, Phase, is_disproof};
 use relayer_xcm::VersionedXcm;
@@ -232,7 +233,7 @@ impl Notices {
 
     fn carries(&mut self, key: PacketKey, found: &Result<VersionedXcm, relayer_xcm::Error>) {
         let (path, chain) = (&self.path.spec.name, self.path.chain(key.from).id());
-        self.path.shared.metrics.xcm(chain.as_str(), found);
+        self.path.shared.metrics.xcm(chain.as_str(), XcmPlace::Memo, found);
         let message = found.as_ref().map(XcmMessage::from).map_err(|error| *error);
         match &message {
             Ok(XcmMessage { version, instructions, summary }) => {

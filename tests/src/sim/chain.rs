@@ -192,7 +192,8 @@ impl Chain {
                 Some(Channel { end, other, sent: Vec::new(), received: BTreeMap::new() })
             })
             .collect();
-        let genesis = |n: u64| Arc::new(BlockFacts { at: at(n, time), facts: Vec::new(), txs: Vec::new() });
+        let genesis =
+            |n: u64| Arc::new(BlockFacts { at: at(n, time), facts: Vec::new(), txs: Vec::new(), xcm: Vec::new() });
         Self {
             side,
             height: 1,
@@ -451,7 +452,7 @@ impl Chain {
         }
         self.height += 1;
         self.times.push(here.time.0);
-        self.blocks.push(Arc::new(BlockFacts { at: here, facts, txs }));
+        self.blocks.push(Arc::new(BlockFacts { at: here, facts, txs, xcm: Vec::new() }));
         self.check = Delta::default();
         self.check_accounts = self.accounts;
         for tx in rest {

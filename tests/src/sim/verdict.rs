@@ -177,7 +177,12 @@ fn told(w: &World, mut mix: Option<Rng>) -> Result<Vec<PacketView>, String> {
                 engine.handle(0, Input::Past { side, facts: vec![(at, fact)] });
             }
             for side in Side::BOTH {
-                let block = relayer_core::fact::BlockFacts { at: newest(side), facts: Vec::new(), txs: Vec::new() };
+                let block = relayer_core::fact::BlockFacts {
+                    at: newest(side),
+                    facts: Vec::new(),
+                    txs: Vec::new(),
+                    xcm: Vec::new(),
+                };
                 engine.handle(0, Input::Block { side, block: std::sync::Arc::new(block) });
             }
         }

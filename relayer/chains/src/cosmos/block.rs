@@ -111,6 +111,7 @@ pub(super) fn read(
         at: At { height: Height::new(node.chain().revision(), height), time: Timestamp(time) },
         facts: Vec::new(),
         txs: Vec::with_capacity(txs.len()),
+        xcm: Vec::new(),
     };
     events(said.begin_block_events.as_deref(), None, caps, &mut VecDeque::new(), &mut found.facts);
     for (tx, result) in txs.iter().zip(tx_results) {

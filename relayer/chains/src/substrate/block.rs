@@ -10,9 +10,8 @@ use light_clients::grandpa::{DigestItem, Hash, SubstrateHeader, blake2_256};
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::{BlockFacts, Fact, TxReport};
 use relayer_core::id::{Timestamp, TxHash};
-use relayer_core::limits::FACTS_PER_BLOCK;
+use relayer_core::limits::{FACTS_PER_BLOCK, XCM_PER_BLOCK};
 use relayer_core::packet::At;
-use subxt::metadata::Metadata;
 
 use super::event::{self, Told};
 use super::extrinsic;
@@ -20,8 +19,9 @@ use super::keys;
 use super::light::Light;
 use super::limits::EXTRINSICS;
 use super::node::{Node, Said};
-use super::runtime::Runtimes;
+use super::runtime::{Runtime, Runtimes};
 use super::wire::{self, SignedBlock};
+use super::xcm;
 use crate::ibc::event::{self as ibc_event, Caps};
 use crate::ibc::message::submitted_header;
 
@@ -54,12 +54,12 @@ impl Reader {
         if event::are_too_many(&events.value) {
             return Err(self.node.error(ChainErrorKind::TooLarge, format!("the events of block {number}")));
         }
-        let mut told = event::read(&runtime.metadata, &events.value);
-        let mut metadata = runtime.metadata.clone();
+        let mut runtime = runtime;
+        let mut told = event::read(&runtime.metadata, &runtime.xcm, &events.value);
         if told.is_none() {
             // A block of another version of the runtime: of the past, or right after an upgrade.
-            metadata = self.runtimes.at(&hash).await?.metadata.clone();
-            told = event::read(&metadata, &events.value);
+            runtime = self.runtimes.at(&hash).await?;
+            told = event::read(&runtime.metadata, &runtime.xcm, &events.value);
         }
         if header.digest.0.contains(&DigestItem::RuntimeEnvironmentUpdated) {
             self.runtimes.upgraded();
@@ -70,7 +70,7 @@ impl Reader {
         if extrinsics.len() > EXTRINSICS {
             return Err(self.node.error(ChainErrorKind::TooLarge, format!("{} extrinsics", extrinsics.len())));
         }
-        let facts = facts(&metadata, at, &extrinsics, told, self.caps);
+        let facts = facts(&runtime, at, &extrinsics, told, self.caps);
         if facts.facts.len() >= FACTS_PER_BLOCK {
             tracing::warn!(chain = %self.node.chain(), number, limit = FACTS_PER_BLOCK, "facts of a block beyond the limit are left to the clearing");
         }
@@ -119,7 +119,7 @@ pub(crate) fn extrinsics(block: &SignedBlock) -> Option<Vec<Vec<u8>>> {
 }
 
 /// Facts and reports, in the block's order.
-pub(crate) fn facts(metadata: &Metadata, at: At, extrinsics: &[Vec<u8>], told: Told, caps: Caps) -> BlockFacts {
+pub(crate) fn facts(runtime: &Runtime, at: At, extrinsics: &[Vec<u8>], told: Told, caps: Caps) -> BlockFacts {
     let hashes: Vec<TxHash> = extrinsics.iter().map(|bytes| TxHash(blake2_256(bytes))).collect();
     let of = |index: u32| usize::try_from(index).ok();
     let mut headers: BTreeMap<u32, VecDeque<(String, Any)>> = BTreeMap::new();
@@ -136,7 +136,8 @@ pub(crate) fn facts(metadata: &Metadata, at: At, extrinsics: &[Vec<u8>], told: T
         if let (Fact::ClientUpdated { client, header, .. }, Some(index)) = (&mut fact, event.extrinsic) {
             let submitted = headers.entry(index).or_insert_with(|| {
                 let bytes = of(index).and_then(|index| extrinsics.get(index));
-                let messages = bytes.and_then(|bytes| extrinsic::messages(metadata, bytes)).unwrap_or_default();
+                let messages =
+                    bytes.and_then(|bytes| extrinsic::messages(&runtime.metadata, bytes)).unwrap_or_default();
                 messages.into_iter().filter_map(submitted_header).collect()
             });
             let of_client = submitted.iter().position(|(id, _)| id == client.as_str());
@@ -149,7 +150,10 @@ pub(crate) fn facts(metadata: &Metadata, at: At, extrinsics: &[Vec<u8>], told: T
         let gas = gas(applied.ref_time);
         TxReport { hash: *hash, failure: applied.failure, gas_used: gas, gas_wanted: gas }
     };
-    BlockFacts { at, facts, txs: (0u32..).zip(&hashes).map(report).collect() }
+    let mut met = xcm::of_calls(&runtime.metadata, &runtime.xcm, extrinsics, XCM_PER_BLOCK);
+    met.extend(told.xcm);
+    met.truncate(XCM_PER_BLOCK);
+    BlockFacts { at, facts, txs: (0u32..).zip(&hashes).map(report).collect(), xcm: met }
 }
 
 /// Gas of these chains: nanoseconds of reference time.

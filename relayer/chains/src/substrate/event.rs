@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 
 use parity_scale_codec::{Compact, Decode};
 use relayer_core::error::{Detail, TxFailure};
+use relayer_core::fact::{XcmMet, XcmPlace};
+use relayer_core::limits::XCM_PER_BLOCK;
 use scale_info::{PortableRegistry, TypeDef};
 use subxt::metadata::Metadata;
 
 use super::limits::{ATTRIBUTES, EVENTS, EVENTS_BYTES};
 use super::runtime::IBC;
 use super::skip;
+use super::xcm::XcmTypes;
 use crate::ibc::event::{Attributes, Value, reason};
 
 /// An event of an IBC module.
@@ -52,6 +55,8 @@ pub(crate) struct Told {
     pub(crate) emitted: Vec<Emitted>,
     /// By the extrinsic's place in the block.
     pub(crate) applied: BTreeMap<u32, Applied>,
+    /// XCM messages.
+    pub(crate) xcm: Vec<XcmMet>,
 }
 
 /// Whether they are more than are read. Those beyond would be missed in silence: an extrinsic of ours that failed there would count as done.
@@ -60,7 +65,7 @@ pub(crate) fn are_too_many(bytes: &[u8]) -> bool {
 }
 
 /// Reads the events; `None` if they are not of these types, or too many.
-pub(crate) fn read(metadata: &Metadata, bytes: &[u8]) -> Option<Told> {
+pub(crate) fn read(metadata: &Metadata, xcm: &XcmTypes, bytes: &[u8]) -> Option<Told> {
     let mut told = Told::default();
     if bytes.is_empty() {
         return Some(told);
@@ -71,13 +76,13 @@ pub(crate) fn read(metadata: &Metadata, bytes: &[u8]) -> Option<Told> {
     let input = &mut { bytes };
     let Compact(count) = Compact::<u32>::decode(input).ok()?;
     for _ in 0..count {
-        one(metadata, input, &mut told)?;
+        one(metadata, xcm, input, &mut told)?;
     }
     Some(told)
 }
 
 /// `EventRecord { phase, event, topics }`.
-fn one(metadata: &Metadata, input: &mut &[u8], told: &mut Told) -> Option<()> {
+fn one(metadata: &Metadata, xcm: &XcmTypes, input: &mut &[u8], told: &mut Told) -> Option<()> {
     let extrinsic = match u8::decode(input).ok()? {
         0 => Some(u32::decode(input).ok()?),
         1 | 2 => None,
@@ -87,7 +92,13 @@ fn one(metadata: &Metadata, input: &mut &[u8], told: &mut Told) -> Option<()> {
     let pallet = metadata.pallet_by_event_index(pallet)?;
     let variant = pallet.event_variant_by_index(variant)?;
     let start = *input;
-    skip::fields(metadata.types(), &variant.fields, input)?;
+    if xcm.is_empty() || told.xcm.len() >= XCM_PER_BLOCK {
+        skip::fields(metadata.types(), &variant.fields, input)?;
+    } else {
+        let name = || Detail::new(format!("{}.{}", pallet.name(), variant.name));
+        let met = |found| XcmMet { place: XcmPlace::Event, transaction: extrinsic, name: name(), found };
+        told.xcm.extend(xcm.within(metadata.types(), &variant.fields, input)?.into_iter().map(met));
+    }
     let fields = start.get(..start.len().checked_sub(input.len())?)?;
     let type_of = |index: usize| variant.fields.get(index).map(|field| field.ty.id);
     match (pallet.name(), variant.name.as_str(), extrinsic) {

@@ -57,9 +57,9 @@ pub fn proof(text: &str) -> Option<(u32, Hash)> {
 pub fn facts(metadata: &[u8], events: &[u8], extrinsics: &[Vec<u8>]) -> Option<BlockFacts> {
     let version = RuntimeVersion { spec_version: 1, transaction_version: 1 };
     let runtime = Runtime::new(version, [0; 32], metadata).ok()?;
-    let told = event::read(&runtime.metadata, events)?;
+    let told = event::read(&runtime.metadata, &runtime.xcm, events)?;
     let at = At { height: node()?.height(1u32), time: Timestamp(1) };
-    Some(block::facts(&runtime.metadata, at, extrinsics, told, Caps { data: CAP_BYTES, ack: CAP_BYTES }))
+    Some(block::facts(&runtime, at, extrinsics, told, Caps { data: CAP_BYTES, ack: CAP_BYTES }))
 }
 
 /// The messages of an extrinsic, by metadata in SCALE.

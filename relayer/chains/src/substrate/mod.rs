@@ -46,6 +46,7 @@ mod tests;
 pub mod tx;
 mod walk;
 mod wire;
+mod xcm;
 
 use std::sync::Arc;
 

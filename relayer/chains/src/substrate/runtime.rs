@@ -17,6 +17,7 @@ use subxt::utils::H256;
 use super::limits::METADATA_BYTES;
 use super::node::{Node, Said};
 use super::wire::{self, RuntimeVersion};
+use super::xcm::XcmTypes;
 
 /// The module that keeps IBC, as the runtime names it.
 pub(crate) const IBC: &str = "Ibc";
@@ -33,6 +34,8 @@ pub(crate) struct Runtime {
     pub(crate) metadata: ArcMetadata,
     /// Builds extrinsics.
     pub(crate) offline: Offline,
+    /// What holds XCM messages.
+    pub(crate) xcm: XcmTypes,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -56,7 +59,8 @@ impl Runtime {
             .set_metadata_for_spec_versions([(spec_version, metadata.clone())])
             .build();
         let offline = OfflineClient::new_with_config(config).at_block(0u64).map_err(|_| "metadata")?;
-        Ok(Self { version, metadata, offline })
+        let xcm = XcmTypes::of(metadata.types());
+        Ok(Self { version, metadata, offline, xcm })
     }
 }
 

@@ -11,25 +11,54 @@ use super::limits::{VALUE_DEPTH, VALUES};
 
 /// Passes over one value of this type; `None` if the bytes are none, or beyond the bounds.
 pub(crate) fn value(types: &PortableRegistry, id: u32, input: &mut &[u8]) -> Option<()> {
-    Skip { types, left: VALUES }.value(id, input, VALUE_DEPTH)
+    Skip { types, left: VALUES, wanted: None, found: Vec::new() }.value(id, input, VALUE_DEPTH)
 }
 
 /// Passes over values of these types.
 pub(crate) fn fields(types: &PortableRegistry, fields: &[Field<PortableForm>], input: &mut &[u8]) -> Option<()> {
-    Skip { types, left: VALUES }.fields(fields, input, VALUE_DEPTH)
+    Skip { types, left: VALUES, wanted: None, found: Vec::new() }.fields(fields, input, VALUE_DEPTH)
 }
 
-struct Skip<'a> {
+/// Whether a type is looked for, by its id.
+pub(crate) type Wanted<'a> = &'a dyn Fn(u32) -> bool;
+
+/// Passes over values of these types, and gives the bytes of those within that are of a type which is looked for, with its id. What is within
+/// such a value is part of it.
+pub(crate) fn finding<'b>(
+    types: &PortableRegistry,
+    fields: &[Field<PortableForm>],
+    input: &mut &'b [u8],
+    wanted: Wanted<'_>,
+) -> Option<Vec<(u32, &'b [u8])>> {
+    let mut skip = Skip { types, left: VALUES, wanted: Some(wanted), found: Vec::new() };
+    skip.fields(fields, input, VALUE_DEPTH)?;
+    Some(skip.found)
+}
+
+struct Skip<'a, 'b> {
     types: &'a PortableRegistry,
     left: u32,
+    wanted: Option<Wanted<'a>>,
+    found: Vec<(u32, &'b [u8])>,
 }
 
-impl Skip<'_> {
-    fn fields(&mut self, fields: &[Field<PortableForm>], input: &mut &[u8], depth: u32) -> Option<()> {
+impl<'b> Skip<'_, 'b> {
+    fn fields(&mut self, fields: &[Field<PortableForm>], input: &mut &'b [u8], depth: u32) -> Option<()> {
         fields.iter().try_for_each(|field| self.value(field.ty.id, input, depth))
     }
 
-    fn value(&mut self, id: u32, input: &mut &[u8], depth: u32) -> Option<()> {
+    fn value(&mut self, id: u32, input: &mut &'b [u8], depth: u32) -> Option<()> {
+        let Some(wanted) = self.wanted.take_if(|wanted| wanted(id)) else {
+            return self.shape(id, input, depth);
+        };
+        let start = *input;
+        self.shape(id, input, depth)?;
+        self.wanted = Some(wanted);
+        self.found.push((id, start.get(..start.len().checked_sub(input.len())?)?));
+        Some(())
+    }
+
+    fn shape(&mut self, id: u32, input: &mut &'b [u8], depth: u32) -> Option<()> {
         self.left = self.left.checked_sub(1)?;
         let depth = depth.checked_sub(1)?;
         match &self.types.resolve(id)?.type_def {
@@ -63,7 +92,7 @@ impl Skip<'_> {
         }
     }
 
-    fn many(&mut self, id: u32, count: u32, input: &mut &[u8], depth: u32) -> Option<()> {
+    fn many(&mut self, id: u32, count: u32, input: &mut &'b [u8], depth: u32) -> Option<()> {
         if let TypeDef::Primitive(primitive) = &self.types.resolve(id)?.type_def
             && let Some(size) = size(primitive)
         {

@@ -31,7 +31,7 @@ pub(super) fn at(number: u64) -> At {
 }
 
 pub(super) fn block(number: u64, facts: Vec<Fact>) -> Arc<BlockFacts> {
-    Arc::new(BlockFacts { at: at(number), facts, txs: vec![] })
+    Arc::new(BlockFacts { at: at(number), facts, txs: vec![], xcm: vec![] })
 }
 
 fn client(id: &str) -> ClientRead {

@@ -149,7 +149,7 @@ impl Sim {
         let ledger = self.ledgers.at_mut(side);
         let height = Height::new(1, 1 + u64::try_from(ledger.blocks.len()).unwrap());
         ledger.states.push(host);
-        ledger.blocks.push(BlockFacts { at: At { height, time }, facts, txs });
+        ledger.blocks.push(BlockFacts { at: At { height, time }, facts, txs, xcm: Vec::new() });
     }
 
     /// Client updates here, the rest by the model; all or nothing.

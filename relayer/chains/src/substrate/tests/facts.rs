@@ -55,9 +55,9 @@ fn noise() -> RuntimeEvent {
 
 fn facts(records: &[Vec<u8>], extrinsics: &[Vec<u8>]) -> relayer_core::fact::BlockFacts {
     let runtime = runtime();
-    let told = event::read(&runtime.metadata, &events(records)).unwrap();
+    let told = event::read(&runtime.metadata, &runtime.xcm, &events(records)).unwrap();
     let at = At { height: Height::new(0, 5), time: relayer_core::id::Timestamp(1) };
-    block::facts(&runtime.metadata, at, extrinsics, told, CAPS)
+    block::facts(&runtime, at, extrinsics, told, CAPS)
 }
 
 /// A signed extrinsic with these messages.
@@ -131,18 +131,18 @@ fn a_message_that_failed_is_named_and_the_others_count() {
 fn attack_42_events_cut_short_or_of_unknown_types_are_not_guessed_at() {
     let runtime = runtime();
     let whole = events(&[record(0, packet("send_packet", 4)), record(0, noise())]);
-    assert!(event::read(&runtime.metadata, &whole).is_some());
+    assert!(event::read(&runtime.metadata, &runtime.xcm, &whole).is_some());
     for end in 1..whole.len() {
-        assert_eq!(event::read(&runtime.metadata, &whole[..end]), None, "{end}");
+        assert_eq!(event::read(&runtime.metadata, &runtime.xcm, &whole[..end]), None, "{end}");
     }
     let mut unknown = whole.clone();
     unknown[6] = 99;
-    assert_eq!(event::read(&runtime.metadata, &unknown), None);
+    assert_eq!(event::read(&runtime.metadata, &runtime.xcm, &unknown), None);
     let deep = (0..100).fold(OtherEvent::Noise { list: vec![], nested: None }, |nested, _| OtherEvent::Noise {
         list: vec![],
         nested: Some(Box::new(nested)),
     });
-    assert_eq!(event::read(&runtime.metadata, &events(&[record(0, RuntimeEvent::Other(deep))])), None);
+    assert_eq!(event::read(&runtime.metadata, &runtime.xcm, &events(&[record(0, RuntimeEvent::Other(deep))])), None);
 }
 
 #[test]
