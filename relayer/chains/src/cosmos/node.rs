@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::limits::{QUARANTINE, QUARANTINE_CATCHING_UP, VALUE_BYTES};
 use super::wire::{self, AbciQueryAnswer};
-use crate::rpc::{Answer, Call, EndpointId, Route, RpcClient, RpcError, RpcErrorKind};
+use crate::rpc::{Answer, Call, EndpointId, Route, RpcClient, RpcError, RpcErrorKind, is_pruned};
 
 /// The chain's nodes.
 #[derive(Debug, Clone)]
@@ -124,23 +124,7 @@ impl Node {
 
     /// Many reads in few requests, in order. Calls whose height is pruned are asked of the archives, once, together.
     pub(crate) async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Result<Answer, ChainError>>, ChainError> {
-        let to_chain = |answer: Result<Answer, RpcError>| answer.map_err(|e| chain_error(&self.chain, e));
-        let first = self.rpc.batch(calls.clone()).await.map_err(|e| chain_error(&self.chain, e))?;
-        let mut answers: Vec<_> = first.into_iter().map(to_chain).collect();
-        let pruned: Vec<usize> = answers.iter().enumerate().filter(|(_, a)| is_pruned(a)).map(|(i, _)| i).collect();
-        if pruned.is_empty() {
-            return Ok(answers);
-        }
-        let again = pruned.iter().filter_map(|i| calls.get(*i).cloned()).collect();
-        if let Ok(found) = self.rpc.with_route(Route::Archive).batch(again).await {
-            for (slot, answer) in pruned.into_iter().zip(found) {
-                // Without an archive the first answer stands: it says what to do about it.
-                if let (Some(place), Ok(answer)) = (answers.get_mut(slot), answer) {
-                    *place = Ok(answer);
-                }
-            }
-        }
-        Ok(answers)
+        self.rpc.batch_with_archives(calls, |error| chain_error(&self.chain, error)).await
     }
 
     /// Queries of the application, in few requests, in order. Each is checked to be for the height that was asked.
@@ -245,10 +229,6 @@ impl Node {
         }
         Ok(())
     }
-}
-
-fn is_pruned<T>(answer: &Result<T, ChainError>) -> bool {
-    matches!(answer, Err(ChainError { kind: ChainErrorKind::Pruned(_), .. }))
 }
 
 /// Standard base64; `None` when it is not.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use limiter::{CallKind, Urgency};
+use relayer_core::error::{ChainError, ChainErrorKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -164,6 +165,30 @@ impl RpcClient {
         Ok(batch::batch(&self.stack, &calls, &self.scope(), self.deadline()).await)
     }
 
+    /// As [`RpcClient::batch`], errors in the adapter's words. Calls whose state is pruned are asked of the archives, once, together; where these
+    /// have no answer either, the first one stands: it says what to do about it.
+    pub(crate) async fn batch_with_archives(
+        &self,
+        calls: Vec<Call>,
+        error: impl Fn(RpcError) -> ChainError,
+    ) -> Result<Vec<Result<Answer, ChainError>>, ChainError> {
+        let first = self.batch(calls.clone()).await.map_err(&error)?;
+        let mut answers: Vec<_> = first.into_iter().map(|answer| answer.map_err(&error)).collect();
+        let pruned: Vec<usize> = answers.iter().enumerate().filter(|(_, a)| is_pruned(a)).map(|(i, _)| i).collect();
+        if pruned.is_empty() {
+            return Ok(answers);
+        }
+        let again = pruned.iter().filter_map(|i| calls.get(*i).cloned()).collect();
+        if let Ok(found) = self.with_route(Route::Archive).batch(again).await {
+            for (slot, answer) in pruned.into_iter().zip(found) {
+                if let (Some(place), Ok(answer)) = (answers.get_mut(slot), answer) {
+                    *place = Ok(answer);
+                }
+            }
+        }
+        Ok(answers)
+    }
+
     /// The chain's name as configured.
     pub fn chain(&self) -> &Arc<str> {
         &self.stack.settings.chain
@@ -223,4 +248,9 @@ impl std::fmt::Debug for RpcClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RpcClient").field("chain", self.chain()).finish_non_exhaustive()
     }
+}
+
+/// Whether a node has dropped the state that was asked for.
+pub(crate) fn is_pruned<T>(answer: &Result<T, ChainError>) -> bool {
+    matches!(answer, Err(ChainError { kind: ChainErrorKind::Pruned(_), .. }))
 }

@@ -62,6 +62,7 @@ mod ws;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use client::is_pruned;
 pub use client::{Answer, Call, RpcClient};
 pub use endpoint_url::{BadUrl, EndpointId, EndpointUrl};
 pub use endpoints::{EndpointHealth, Route};

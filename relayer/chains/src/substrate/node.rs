@@ -113,22 +113,7 @@ impl Node {
 
     /// Many reads in few requests, in order. Those of pruned state are asked of the archives, once, together.
     pub(crate) async fn batch(&self, calls: Vec<Call>) -> Result<Vec<Result<Answer, ChainError>>, ChainError> {
-        let first = self.rpc.batch(calls.clone()).await.map_err(|error| self.rpc_error(error))?;
-        let mut answers: Vec<_> =
-            first.into_iter().map(|answer| answer.map_err(|error| self.rpc_error(error))).collect();
-        let pruned: Vec<usize> = answers.iter().enumerate().filter(|(_, a)| is_pruned(a)).map(|(i, _)| i).collect();
-        if pruned.is_empty() {
-            return Ok(answers);
-        }
-        let again = pruned.iter().filter_map(|i| calls.get(*i).cloned()).collect();
-        if let Ok(found) = self.rpc.with_route(Route::Archive).batch(again).await {
-            for (slot, answer) in pruned.into_iter().zip(found) {
-                if let (Some(place), Ok(answer)) = (answers.get_mut(slot), answer) {
-                    *place = Ok(answer);
-                }
-            }
-        }
-        Ok(answers)
+        self.rpc.batch_with_archives(calls, |error| self.rpc_error(error)).await
     }
 
     /// Hashes of these blocks on the node's chain, in their order.
@@ -223,10 +208,6 @@ impl Node {
 }
 
 const TIME: [u8; 32] = keys::TIMESTAMP_NOW;
-
-fn is_pruned<T>(answer: &Result<T, ChainError>) -> bool {
-    matches!(answer, Err(ChainError { kind: ChainErrorKind::Pruned(_), .. }))
-}
 
 /// What nodes say about blocks whose state they have dropped or don't know yet.
 fn block_kind(node: &Node, text: &str) -> Option<ChainErrorKind> {
