@@ -84,6 +84,8 @@ struct Flying {
     request: Request,
     draft: Draft,
     sequence: AccountSequence,
+    /// The last block that it can be in.
+    last: Height,
     fee: (u128, String),
     times: Times,
 }
@@ -282,10 +284,11 @@ impl LaneTask {
 
     async fn ask_outcomes(&mut self) {
         // In their order: one that is in a block decides all with lower account sequences.
-        let mut flying: Vec<_> = self.flying.iter().map(|(hash, flying)| (flying.sequence, *hash)).collect();
+        let mut flying: Vec<_> =
+            self.flying.iter().map(|(hash, flying)| (flying.sequence, *hash, flying.last)).collect();
         flying.sort_unstable();
-        for (_, hash) in flying {
-            match self.chain().outcome(hash).await {
+        for (_, hash, last) in flying {
+            match self.chain().outcome(hash, last).await {
                 Ok(Outcome::Committed { height, report }) => self.committed(height, &report).await,
                 Ok(Outcome::Unknown) => {}
                 Err(error) => {
@@ -304,7 +307,7 @@ impl LaneTask {
         let committed = self.chain().account_sequence().await;
         let mut open = Vec::new();
         for attempt in std::mem::take(&mut self.orphans) {
-            let end = match self.chain().outcome(attempt.hash).await {
+            let end = match self.chain().outcome(attempt.hash, attempt.timeout_height).await {
                 Ok(Outcome::Committed { height, report }) => Some(match report.failure {
                     None => AttemptEnd::Committed(height),
                     Some(f) => AttemptEnd::Failed(height, f.label()),
@@ -494,6 +497,7 @@ impl LaneTask {
                         request: waiting.request,
                         draft,
                         sequence: signed.account_sequence,
+                        last: signed.timeout_height,
                         fee: signed.fee,
                         times,
                     },
@@ -507,7 +511,14 @@ impl LaneTask {
             self.lane.accepted(signed.account_sequence, flight);
             self.flying.insert(
                 signed.hash,
-                Flying { request: waiting.request, draft, sequence: signed.account_sequence, fee: signed.fee, times },
+                Flying {
+                    request: waiting.request,
+                    draft,
+                    sequence: signed.account_sequence,
+                    last: signed.timeout_height,
+                    fee: signed.fee,
+                    times,
+                },
             );
             return None;
         };
@@ -583,8 +594,9 @@ impl LaneTask {
 }
 
 fn reply(request: Request, mut reply: Reply) {
-    if let (true, Reply::Failed(TxFailure::Message { index, .. })) = (request.trimmed, &mut reply) {
+    if let (true, Reply::Failed(TxFailure::Message { index, others, .. })) = (request.trimmed, &mut reply) {
         *index = None;
+        others.clear();
     }
     // The path may have stopped; the journal knows the outcome.
     if request.reply.send(reply).is_err() {

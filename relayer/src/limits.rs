@@ -107,6 +107,8 @@ pub const KEYS_LISTED: usize = 10_000;
 pub const ONLY_NODE_OPEN: Duration = Duration::from_secs(5);
 /// A header above its chain's head is compared when the chain gets there; one that it does not reach in this time is an alarm.
 pub const COMPARE_WAIT: Duration = Duration::from_secs(600);
+/// Such headers of one path together, KiB: a header has a few, and half a megabyte at most.
+pub const COMPARE_KIB: usize = 8 * 1024;
 /// Blocks of one chain kept for the paths that have not taken them in yet; the largest (1,000 packets) take about 2 MiB.
 pub const FOLLOW_BLOCKS: usize = 24;
 /// Waits for the block of a head that a node told, before the head is called a lie: nodes behind one address differ by a block or two.

@@ -249,8 +249,8 @@ impl Chain for AnyChain {
     async fn submit(&self, signed: &[Signed]) -> Vec<Result<(), TxFailure>> {
         self.port().submit(signed).await
     }
-    async fn outcome(&self, hash: TxHash) -> Result<Outcome, ChainError> {
-        self.port().outcome(hash).await
+    async fn outcome(&self, hash: TxHash, last: Height) -> Result<Outcome, ChainError> {
+        self.port().outcome(hash, last).await
     }
     fn learn(&self, draft: &Draft, report: &TxReport) {
         self.port().learn(draft, report);

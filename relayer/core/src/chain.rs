@@ -283,8 +283,8 @@ pub trait Chain: Send + Sync {
     async fn prepare(&self, draft: &Draft, account_sequence: AccountSequence) -> Result<Signed, TxFailure>;
     /// Hands transactions to the node, in order; one result each: accepted (not yet committed) or why not.
     async fn submit(&self, signed: &[Signed]) -> Vec<Result<(), TxFailure>>;
-    /// What became of a transaction (after a restart; live outcomes come with the facts).
-    async fn outcome(&self, hash: TxHash) -> Result<Outcome, ChainError>;
+    /// What became of a transaction that `last` is the last block for (after a restart; live outcomes come with the facts).
+    async fn outcome(&self, hash: TxHash, last: Height) -> Result<Outcome, ChainError>;
     /// Tells the gas model what a transaction used.
     fn learn(&self, draft: &Draft, report: &TxReport);
 }

@@ -199,10 +199,13 @@ pub enum TxFailure {
     #[error("the account does not exist; fund it first")]
     NoAccount,
     /// A message failed. `index` where the chain says which.
-    #[error("message{} failed with {codespace} code {code}: {detail}", index.map_or_else(String::new, |n| format!(" {n}")))]
+    #[error("message{} failed with {codespace} code {code}: {detail}{}", index.map_or_else(String::new, |n| format!(" {n}")), further(others))]
     Message {
         /// Position in the batch.
         index: Option<usize>,
+        /// Positions of further ones that failed, ascending, on chains that deliver each message by itself; those that were not tried
+        /// are not among them.
+        others: Vec<usize>,
         /// ABCI code.
         code: u32,
         /// ABCI codespace.
@@ -253,6 +256,13 @@ impl TxFailure {
             Self::Expired => "tx_expired",
             Self::Chain(e) => e.label(),
         }
+    }
+}
+
+fn further(others: &[usize]) -> String {
+    match others.len() {
+        0 => String::new(),
+        count => format!(" (and {count} further messages)"),
     }
 }
 

@@ -133,7 +133,7 @@ async fn hand_over(
 async fn committed(chain: &AnyChain, draft: &Draft, signed: &Signed) -> Result<Committed, TxFailure> {
     loop {
         let head = chain.head().await?;
-        match chain.outcome(signed.hash).await? {
+        match chain.outcome(signed.hash, signed.timeout_height).await? {
             Outcome::Committed { height, report } => {
                 chain.learn(draft, &report);
                 if let Some(failure) = report.failure {

@@ -25,7 +25,7 @@ pub enum HandshakeFailure {
         /// What it would have done.
         does: Vec<What>,
         /// Why not.
-        failure: TxFailure,
+        failure: Box<TxFailure>,
     },
     /// A proof does not verify; the node is set aside, nothing was sent.
     #[error("{chain}: the proof of `{path}` from {endpoint} is bad ({}); nothing was sent", .reason.label())]

@@ -399,7 +399,7 @@ async fn settle(links: &Links, attempt: &Attempt, wanted: &Wanted) -> Result<Vec
     let chain = links.chains.at(attempt.on);
     loop {
         let head = chain.head().await?;
-        match chain.outcome(attempt.hash).await? {
+        match chain.outcome(attempt.hash, attempt.timeout_height).await? {
             Outcome::Committed { report, .. } if report.failure.is_some() => return Ok(Vec::new()),
             Outcome::Committed { height, .. } if attempt.makes() > 0 => {
                 let block = chain.facts(height).await?;
@@ -417,6 +417,6 @@ async fn settle(links: &Links, attempt: &Attempt, wanted: &Wanted) -> Result<Vec
 fn tx(chain: ChainId, does: Vec<What>, failure: TxFailure) -> HandshakeFailure {
     match failure {
         TxFailure::Chain(e) => HandshakeFailure::Chain(e),
-        failure => HandshakeFailure::Tx { chain, does, failure },
+        failure => HandshakeFailure::Tx { chain, does, failure: Box::new(failure) },
     }
 }

@@ -37,7 +37,19 @@ impl Path {
             if client != ours || (!heights.is_empty() && heights.iter().all(known)) {
                 continue;
             }
-            tasks.spawn(halt.clone().run_until_cancelled_owned(self.clone().compare(side, header.clone())));
+            let kib = u32::try_from(header.value.len() / 1024 + 1).unwrap_or(u32::MAX);
+            let Ok(room) = self.comparing.clone().try_acquire_many_owned(kib) else {
+                let tracked = self.chain(side.other()).id();
+                tracing::warn!(path = %self.spec.name, chain = %tracked, kib, limit = limits::COMPARE_KIB, "a submitted header is not compared: others that wait for their heights fill the limit");
+                self.shared.metrics.verification_failed(tracked.as_str(), "header_not_compared");
+                continue;
+            };
+            let compared = self.clone().compare(side, header.clone());
+            let work = async move {
+                compared.await;
+                drop(room);
+            };
+            tasks.spawn(halt.clone().run_until_cancelled_owned(work));
         }
     }
 

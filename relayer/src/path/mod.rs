@@ -31,7 +31,7 @@ use relayer_core::engine::{ChannelPair, Effect, Engine, Input, Policy};
 use relayer_core::error::ChainError;
 use relayer_core::id::{ClientId, ConnectionId, Height};
 use relayer_core::packet::Side;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -145,6 +145,8 @@ pub struct Path {
     status: Arc<Mutex<PathStatus>>,
     /// Why the last submission to A and to B halted, with what to do.
     halts: Mutex<[Option<String>; 2]>,
+    /// KiB of headers that may still wait to be compared.
+    comparing: Arc<Semaphore>,
 }
 
 /// What tasks tell the engine's loop beside engine inputs.
@@ -171,6 +173,7 @@ impl Path {
             stages: stage::Stages::default(),
             status: Arc::default(),
             halts: Mutex::default(),
+            comparing: Arc::new(Semaphore::new(limits::COMPARE_KIB)),
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ibc_proto::google::protobuf::Any;
 use light_clients::{Reason, Verdict};
 use relayer_chains::rpc::urgent;
-use relayer_core::engine::{AttemptId, AttemptOutcome, Input};
+use relayer_core::engine::{AttemptId, AttemptOutcome, Blame, Input};
 use relayer_core::error::{ChainError, ChainErrorKind, Remedy, TxFailure};
 use relayer_core::id::{Height, Timestamp};
 use relayer_core::message::Message;
@@ -66,7 +66,7 @@ impl Path {
                     tracing::warn!(path = %self.spec.name, chain = %self.chain(side).id(), reason = error.label(), "client update: {error}");
                     let failure = TxFailure::Chain(error);
                     self.judge(side, &failure);
-                    let outcome = AttemptOutcome::Failed { failure, bad: None };
+                    let outcome = AttemptOutcome::Failed { failure, blame: Blame::Unknown };
                     if events.send(Event::Input(Input::Attempt { id, outcome })).await.is_err() {
                         return;
                     }
@@ -77,7 +77,7 @@ impl Path {
             match self.go_ahead(side, ahead).await {
                 Some(Ok(())) => {}
                 Some(Err(failure)) => {
-                    let outcome = AttemptOutcome::Failed { failure, bad: None };
+                    let outcome = AttemptOutcome::Failed { failure, blame: Blame::Unknown };
                     if events.send(Event::Input(Input::Attempt { id, outcome })).await.is_err() {
                         return;
                     }
@@ -109,7 +109,7 @@ impl Path {
                     }
                     Ok(Reply::Failed(failure)) => {
                         path.judge(side, &failure);
-                        AttemptOutcome::Failed { bad: bad(&failure, before), failure }
+                        AttemptOutcome::Failed { blame: Blame::of(&failure, before), failure }
                     }
                     // The lane stopped: so does the path.
                     Err(_) => return,
@@ -227,13 +227,5 @@ impl Path {
                 Err(ChainError::new(&tracked, ChainErrorKind::Lying(reason.label()), reason.to_string()))
             }
         }
-    }
-}
-
-/// Position of the failed message among the engine's own, `before` of which are client updates.
-fn bad(failure: &TxFailure, before: usize) -> Option<usize> {
-    match failure {
-        TxFailure::Message { index: Some(index), .. } => index.checked_sub(before),
-        _ => None,
     }
 }

@@ -154,7 +154,7 @@ pub const POISON: &[u8] = b"poison";
 
 fn failed(index: usize, names: bool) -> TxFailure {
     let index = names.then_some(index);
-    TxFailure::Message { index, code: 1, codespace: Default::default(), detail: Default::default() }
+    TxFailure::Message { index, others: Vec::new(), code: 1, codespace: Default::default(), detail: Default::default() }
 }
 
 /// The proof of a path in a side's state, under the header of a height.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use relayer_core::engine::{AttemptId, AttemptOutcome};
+use relayer_core::engine::{AttemptId, AttemptOutcome, Blame};
 use relayer_core::error::{ChainErrorKind, Remedy, TxFailure};
 use relayer_core::fact::{BlockFacts, Fact};
 use relayer_core::id::{AccountSequence, Height, TxHash};
@@ -437,11 +437,11 @@ fn reply(w: &mut World, request: Request, result: Result<Height, TxFailure>) {
     let outcome = match result {
         Ok(height) => AttemptOutcome::Committed { height },
         Err(failure) => {
-            let bad = match &failure {
-                TxFailure::Message { index: Some(index), .. } if !request.trimmed => index.checked_sub(request.updates),
-                _ => None,
+            let blame = match request.trimmed {
+                true => Blame::Unknown,
+                false => Blame::of(&failure, request.updates),
             };
-            AttemptOutcome::Failed { failure, bad }
+            AttemptOutcome::Failed { failure, blame }
         }
     };
     w.after(0, Event::Outcome(request.id, outcome));

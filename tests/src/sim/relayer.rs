@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use relayer_core::engine::{
-    AttemptId, AttemptOutcome, ChannelPair, ClientRead, Effect, Engine, Input, Key, Notice, ProveFailure, ProveItem,
-    SourceCheck,
+    AttemptId, AttemptOutcome, Blame, ChannelPair, ClientRead, Effect, Engine, Input, Key, Notice, ProveFailure,
+    ProveItem, SourceCheck,
 };
 use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
 use relayer_core::fact::Fact;
@@ -429,7 +429,7 @@ impl Relayer {
         };
         if let Some(failure) = kind.and_then(|k| chain_error(side, k)) {
             let id = job.id;
-            w.after(0, Event::Outcome(id, AttemptOutcome::Failed { failure, bad: None }));
+            w.after(0, Event::Outcome(id, AttemptOutcome::Failed { failure, blame: Blame::Unknown }));
         } else if let (Some(client), Some(trusted)) = (chain::client_id(), fresh) {
             let updates = vec![chain::update(&client, trusted, target)];
             self.hand_over(w, side, job, updates);

@@ -291,7 +291,7 @@ impl Chain for CosmosChain {
         }
     }
 
-    async fn outcome(&self, hash: TxHash) -> Result<Outcome, ChainError> {
+    async fn outcome(&self, hash: TxHash, _last: Height) -> Result<Outcome, ChainError> {
         self.wallet()?.outcome(hash).await
     }
 

@@ -1,11 +1,13 @@
 //! One block: its extrinsics and its events, fetched in one request by its verified hash.
 //!
-//! The header of the block and its time are our own light client's; what the events say are facts to be proven, as everywhere. An
-//! extrinsic's messages give `update_client` facts their header. Bounds: [`super::limits`] and `relayer_core::limits`.
+//! The header of the block and its time are our own light client's. Events come with the trie's proof against that header's state root, so no node
+//! can make one up or leave one out; of the extrinsics only the node's word is had. Their messages give `update_client` facts their header. Bounds:
+//! [`super::limits`] and `relayer_core::limits`.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use ibc_proto::google::protobuf::Any;
+use light_clients::commitment::trie::TrieProof;
 use light_clients::grandpa::{DigestItem, Hash, SubstrateHeader, blake2_256};
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::{BlockFacts, Fact, TxReport};
@@ -17,10 +19,11 @@ use super::event::{self, Told};
 use super::extrinsic;
 use super::keys;
 use super::light::Light;
-use super::limits::EXTRINSICS;
+use super::limits::{EVENTS_BYTES, EXTRINSICS, PROOF_BYTES};
 use super::node::{Node, Said};
+use super::root;
 use super::runtime::{Runtime, Runtimes};
-use super::wire::{self, SignedBlock};
+use super::wire::{self, ReadProof, SignedBlock};
 use super::xcm;
 use crate::ibc::event::{self as ibc_event, Caps};
 use crate::ibc::message::submitted_header;
@@ -57,8 +60,8 @@ impl Reader {
         let mut runtime = runtime;
         let mut told = event::read(&runtime.metadata, &runtime.xcm, &events.value);
         if told.is_none() {
-            // A block of another version of the runtime: of the past, or right after an upgrade.
-            runtime = self.runtimes.at(&hash).await?;
+            // A block of another version of the runtime: of the past, or the one that upgraded it. Its parent's state holds the code that made it.
+            runtime = self.runtimes.at(&header.parent_hash).await?;
             told = event::read(&runtime.metadata, &runtime.xcm, &events.value);
         }
         if header.digest.0.contains(&DigestItem::RuntimeEnvironmentUpdated) {
@@ -79,17 +82,17 @@ impl Reader {
 
     async fn fetch(&self, hash: &Hash) -> Result<(SignedBlock, SubstrateHeader, Said<Vec<u8>>), ChainError> {
         let named = wire::hex(hash);
-        let events = wire::hex(keys::value("System", "Events"));
+        let key = keys::value("System", "Events");
         let calls = vec![
             self.node.call_of("chain_getBlock", (&named,))?,
-            self.node.call_of("state_getStorage", (events, &named))?,
+            self.node.call_of("state_getReadProof", ([wire::hex(&key)], &named))?,
         ];
         let mut answers = self.node.batch(calls).await?.into_iter();
         let missing = || Err(self.node.error(ChainErrorKind::Malformed, "chain_getBlock"));
         let block: Said<Option<SignedBlock>> =
             self.node.decode(&answers.next().unwrap_or_else(missing)?, "chain_getBlock")?;
-        let events: Said<Option<String>> =
-            self.node.decode(&answers.next().unwrap_or_else(missing)?, "state_getStorage")?;
+        let events: Said<ReadProof> =
+            self.node.decode(&answers.next().unwrap_or_else(missing)?, "state_getReadProof")?;
         let not_yet = || {
             let detail = format!("{} has no block {named}", block.endpoint);
             self.node.error(ChainErrorKind::NotYet(self.node.height(0u32)), detail)
@@ -100,11 +103,14 @@ impl Reader {
             .header
             .checked(hash)
             .ok_or_else(|| self.node.lying(&block.endpoint, "wrong_header", "chain_getBlock"))?;
-        let value = match events.value {
-            Some(text) => wire::bytes(&text).ok_or_else(|| self.node.malformed(&events.endpoint, "events"))?,
-            None => Vec::new(),
-        };
-        Ok((found, header, Said { value, endpoint: events.endpoint }))
+        let most = EVENTS_BYTES.saturating_add(PROOF_BYTES);
+        let nodes = root::nodes(&self.node, &events.value, hash, &events.endpoint, most)?;
+        let shown = TrieProof::bounded(&nodes, most)
+            .and_then(|trie| Ok(trie.read(&header.state_root, &key)?.map(<[u8]>::to_vec)));
+        let value = shown.map_err(|reason| {
+            self.node.lying(&events.endpoint, reason.label(), format!("events of block {}: {reason}", header.number))
+        })?;
+        Ok((found, header, Said { value: value.unwrap_or_default(), endpoint: events.endpoint }))
     }
 
     /// The reports of a block's extrinsics: where a transaction went.

@@ -32,7 +32,7 @@ impl Emitted {
     /// Its attributes as facts are read from.
     pub(crate) fn attributes(&self) -> Result<Attributes<'_>, &'static str> {
         let mut values = Vec::new();
-        for (key, value) in self.attributes.iter().take(ATTRIBUTES) {
+        for (key, value) in &self.attributes {
             let key = std::str::from_utf8(key).map_err(|_| reason::ATTRIBUTES)?;
             values.push((key, Value::Bytes(value.clone())));
         }
@@ -43,10 +43,23 @@ impl Emitted {
 /// What became of an extrinsic.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Applied {
-    /// The first message that failed, or why all of it did.
+    /// The first message that failed and the positions of the others, or why all of it did.
     pub(crate) failure: Option<TxFailure>,
     /// Reference time used, picoseconds.
     pub(crate) ref_time: u64,
+}
+
+impl Applied {
+    /// One message's failure: the first one says why, of further ones the positions are kept.
+    fn add(&mut self, failed: Option<(TxFailure, bool)>) {
+        match (&mut self.failure, failed) {
+            (Some(TxFailure::Message { others, .. }), Some((TxFailure::Message { index: Some(index), .. }, true))) => {
+                others.push(index);
+            }
+            (first @ None, Some((failure, _))) => *first = Some(failure),
+            _ => {}
+        }
+    }
 }
 
 /// What a block's events say.
@@ -103,14 +116,18 @@ fn one(metadata: &Metadata, xcm: &XcmTypes, input: &mut &[u8], told: &mut Told) 
     let type_of = |index: usize| variant.fields.get(index).map(|field| field.ty.id);
     match (pallet.name(), variant.name.as_str(), extrinsic) {
         (IBC, "Emitted", _) => {
-            let (_, kind, attributes) = <(u32, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>::decode(&mut { fields }).ok()?;
-            let kind = String::from_utf8(kind).ok()?;
-            told.emitted.push(Emitted { extrinsic, kind, attributes });
+            let rest = &mut { fields };
+            u32::decode(rest).ok()?;
+            let kind = String::from_utf8(Vec::decode(rest).ok()?).ok()?;
+            let Compact(count) = Compact::<u32>::decode(rest).ok()?;
+            // An empty one takes two bytes here, and twenty times that as a value: what is beyond the limit is not decoded.
+            let count = count.min(u32::try_from(ATTRIBUTES).unwrap_or(u32::MAX));
+            let attributes: Option<Vec<_>> = (0..count).map(|_| <(Vec<u8>, Vec<u8>)>::decode(rest).ok()).collect();
+            told.emitted.push(Emitted { extrinsic, kind, attributes: attributes? });
         }
         (IBC, "Delivered", Some(extrinsic)) => {
-            let failure = delivered(metadata.types(), type_of(1)?, fields)?;
-            let applied = told.applied.entry(extrinsic).or_default();
-            applied.failure = applied.failure.take().or(failure);
+            let failed = delivered(metadata.types(), type_of(1)?, fields)?;
+            told.applied.entry(extrinsic).or_default().add(failed);
         }
         ("System", "ExtrinsicSuccess", Some(extrinsic)) => {
             let Compact(ref_time) = Compact::<u64>::decode(&mut { fields }).ok()?;
@@ -131,8 +148,12 @@ fn one(metadata: &Metadata, xcm: &XcmTypes, input: &mut &[u8], told: &mut Told) 
     Some(())
 }
 
-/// `Delivered { index: u32, result: Result<(), DeliverError { kind, text }> }`; the kinds are named by the runtime.
-fn delivered(types: &PortableRegistry, result: u32, fields: &[u8]) -> Option<Option<TxFailure>> {
+/// The kind of a message that was not tried, since a client update before it had failed.
+const SKIPPED: &str = "Skipped";
+
+/// `Delivered { index: u32, result: Result<(), DeliverError { kind, text }> }`; the kinds are named by the runtime. A failure, and whether the
+/// message was tried.
+fn delivered(types: &PortableRegistry, result: u32, fields: &[u8]) -> Option<Option<(TxFailure, bool)>> {
     let input = &mut { fields };
     let index = u32::decode(input).ok()?;
     match u8::decode(input).ok()? {
@@ -143,7 +164,7 @@ fn delivered(types: &PortableRegistry, result: u32, fields: &[u8]) -> Option<Opt
     let code = u8::decode(input).ok()?;
     let text = Vec::<u8>::decode(input).ok()?;
     let kind = kind(types, result, code).unwrap_or("failed");
-    Some(Some(failure(index, code, kind, &String::from_utf8_lossy(&text))))
+    Some(Some((failure(index, code, kind, &String::from_utf8_lossy(&text)), kind != SKIPPED)))
 }
 
 /// The name of an error's kind in `Result<(), DeliverError>`.
@@ -158,6 +179,7 @@ fn kind(types: &PortableRegistry, result: u32, code: u8) -> Option<&str> {
 fn failure(index: u32, code: u8, kind: &str, text: &str) -> TxFailure {
     TxFailure::Message {
         index: usize::try_from(index).ok(),
+        others: Vec::new(),
         code: code.into(),
         codespace: Detail::new("ibc"),
         detail: Detail::new(format!("{kind}: {text}")),
@@ -196,6 +218,7 @@ fn dispatch(metadata: &Metadata, bytes: &[u8]) -> TxFailure {
     };
     TxFailure::Message {
         index: None,
+        others: Vec::new(),
         code: code.into(),
         codespace: Detail::new(codespace),
         detail: Detail::new(detail),

@@ -53,20 +53,28 @@ pub fn proof(text: &str) -> Option<(u32, Hash)> {
     Some((shown.number, shown.hash))
 }
 
-/// A runtime of metadata in SCALE, and what a block's events and extrinsics say by it.
-pub fn facts(metadata: &[u8], events: &[u8], extrinsics: &[Vec<u8>]) -> Option<BlockFacts> {
-    let version = RuntimeVersion { spec_version: 1, transaction_version: 1 };
-    let runtime = Runtime::new(version, [0; 32], metadata).ok()?;
-    let told = event::read(&runtime.metadata, &runtime.xcm, events)?;
-    let at = At { height: node()?.height(1u32), time: Timestamp(1) };
-    Some(block::facts(&runtime, at, extrinsics, told, Caps { data: CAP_BYTES, ack: CAP_BYTES }))
-}
+/// What a runtime's metadata lets be read.
+#[derive(Debug)]
+pub struct Decoder(Runtime);
 
-/// The messages of an extrinsic, by metadata in SCALE.
-pub fn messages(metadata: &[u8], extrinsic: &[u8]) -> Option<Vec<Any>> {
-    let version = RuntimeVersion { spec_version: 1, transaction_version: 1 };
-    let runtime = Runtime::new(version, [0; 32], metadata).ok()?;
-    extrinsic::messages(&runtime.metadata, extrinsic)
+impl Decoder {
+    /// Of metadata in SCALE.
+    pub fn new(metadata: &[u8]) -> Option<Self> {
+        let version = RuntimeVersion { spec_version: 1, transaction_version: 1 };
+        Runtime::new(version, [0; 32], metadata).ok().map(Self)
+    }
+
+    /// What a block's events and extrinsics say.
+    pub fn facts(&self, events: &[u8], extrinsics: &[Vec<u8>]) -> Option<BlockFacts> {
+        let told = event::read(&self.0.metadata, &self.0.xcm, events)?;
+        let at = At { height: node()?.height(1u32), time: Timestamp(1) };
+        Some(block::facts(&self.0, at, extrinsics, told, Caps { data: CAP_BYTES, ack: CAP_BYTES }))
+    }
+
+    /// The messages of an extrinsic.
+    pub fn messages(&self, extrinsic: &[u8]) -> Option<Vec<Any>> {
+        extrinsic::messages(&self.0.metadata, extrinsic)
+    }
 }
 
 /// `state_getReadProof` of [`KEY`] at a block with this state root.

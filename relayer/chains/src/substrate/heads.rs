@@ -25,6 +25,10 @@ use super::streams::{Stream, Streams};
 use super::wire::{self, Header, Health};
 use crate::rpc::{EndpointId, SetupError, Wake, WakeSettings, wake_stream};
 
+/// What nodes keep no proof of can be handed over only while it happens.
+const NO_PROOF: &str = "no node proves a finalized block: before the first change of authorities they hand justifications over by WebSocket only, as \
+                        blocks become final; see that it is reachable, and that the chain finalizes";
+
 #[derive(Debug, Clone, Default)]
 struct News {
     head: Option<Head>,
@@ -196,6 +200,9 @@ impl Following {
                 Err(error) => self.told(Err(error)),
             }
             let late = behind.is_some_and(|since| since.elapsed() > STREAM_BEHIND);
+            if late && self.news.borrow().head.is_none() {
+                self.told(Err(self.node.error(ChainErrorKind::Unavailable, NO_PROOF)));
+            }
             if let Some(stream) = stream.filter(|stream| late || outdone(stream)) {
                 if late {
                     tracing::warn!(endpoint = %stream.endpoint, "the stream of justifications stays behind what is final: it is opened anew");
@@ -277,7 +284,12 @@ impl Following {
             return Ok(());
         }
         // What stands for a block that nobody has is not kept: it would look like the newest for ever.
-        let time = self.node.patient(|| self.node.time(&shown.hash)).await?.value;
+        let time = match self.node.patient(|| self.node.time(&shown.hash)).await {
+            Err(ChainError { kind: ChainErrorKind::NotYet(_), .. }) if self.is_unknown_to(&shown).await => {
+                return Err(self.node.lying(&shown.by, "unknown_block", format!("a justification of block {height}")));
+            }
+            said => said?.value,
+        };
         self.justified.put(shown);
         self.news.send_if_modified(|news| {
             let newer = news.head.is_none_or(|known| known.height < height);
@@ -289,6 +301,12 @@ impl Following {
             newer
         });
         Ok(())
+    }
+
+    /// Whether who showed it has no such block, either.
+    async fn is_unknown_to(&self, shown: &Shown) -> bool {
+        let asked = self.node.only(&shown.by).time(&shown.hash).await;
+        matches!(asked, Err(ChainError { kind: ChainErrorKind::NotYet(_), .. }))
     }
 
     /// Asks the endpoints that do not show the head how far they are, for ever.

@@ -50,6 +50,8 @@ pub const EXTRINSICS: usize = 50_000;
 pub const EXTRINSIC_BYTES: usize = 1280 * 1024;
 /// Values read with one `query` call.
 pub const PATHS_PER_QUERY: usize = 2_000;
+/// So few values are proven, asked for or not: each is a call of its own.
+pub const PROVEN_ALWAYS: usize = 4;
 /// Largest value of the IBC store, bytes: client states of other chains are the largest, below 100 kB.
 pub const VALUE_BYTES: usize = 512 * 1024;
 /// Proof nodes of one read proof, of four keys at most: a state of a billion entries has eight levels, and our keys begin alike.

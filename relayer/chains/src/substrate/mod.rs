@@ -2,8 +2,8 @@
 //!
 //! [`SubstrateChain`] implements `relayer_core::chain::Chain` over the JSON-RPC that every node has: batches over HTTP for all that
 //! counts, a WebSocket that hands over justifications. Metadata, events and extrinsics go by subxt's reading of a runtime; its own RPC is not
-//! used, so that each call passes the limiter. What a node says of packets are facts to be proven; what it says of blocks is verified by our own light
-//! client before anything is based on it.
+//! used, so that each call passes the limiter. What a node says of blocks is verified by our own light client before anything is based on it,
+//! and the events of a block are proven from its state; packets are proven once more from the state they are in.
 //!
 //! ```text
 //! source   heads.rs <- finality.rs, streams.rs         newest block that is shown to be final
@@ -216,6 +216,8 @@ impl Chain for SubstrateChain {
 
     async fn query(&self, paths: &[Path], at: Option<Height>, prove: bool) -> Result<Vec<Proven>, ChainError> {
         let (height, hash) = self.block_at(at).await?;
+        // What decides over a whole path, a client's state or a channel's end, is no node's word once there is a verified block to prove it from.
+        let prove = prove || (paths.len() <= limits::PROVEN_ALWAYS && self.light.trusts());
         store::query(&self.node, &self.store_prefix, paths, height, &hash, prove).await
     }
 
@@ -306,8 +308,8 @@ impl Chain for SubstrateChain {
         }
     }
 
-    async fn outcome(&self, hash: TxHash) -> Result<Outcome, ChainError> {
-        self.wallet()?.outcome(hash).await
+    async fn outcome(&self, hash: TxHash, last: Height) -> Result<Outcome, ChainError> {
+        self.wallet()?.outcome(hash, last).await
     }
 
     /// The runtime reckons what an extrinsic costs before it leaves: nothing is to be learned.

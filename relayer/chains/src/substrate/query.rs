@@ -1,6 +1,6 @@
 //! Queries for the command line: clients, connections, channels, read from the state as it stands.
 //!
-//! Not verified: what is decided on goes through proofs. Entries that break the rules are left out. Bounds: [`super::limits::PAGES`].
+//! Lists are not verified: what is decided on goes through proofs. Entries that break the rules are left out. Bounds: [`super::limits::PAGES`].
 
 use ibc_proto::google::protobuf::Any;
 use ibc_proto::ibc::core::channel::v1::{Channel, IdentifiedChannel};

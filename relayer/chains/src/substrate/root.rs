@@ -42,21 +42,22 @@ pub(crate) async fn header(node: &Node, hash: &Hash) -> Result<Said<(Vec<u8>, Su
 pub(crate) async fn read_proof(node: &Node, keys: &[Vec<u8>], at: &Hash) -> Result<Said<Vec<Vec<u8>>>, ChainError> {
     let asked: Vec<String> = keys.iter().map(wire::hex).collect();
     let Said { value, endpoint } = node.must::<ReadProof>("state_getReadProof", (asked, wire::hex(at))).await?;
-    Ok(Said { value: nodes(node, &value, at, &endpoint)?, endpoint })
+    Ok(Said { value: nodes(node, &value, at, &endpoint, limits::PROOF_BYTES)?, endpoint })
 }
 
-/// The nodes of an answer that is for this block, within bounds.
+/// The nodes of an answer that is for this block, within bounds: `most` bytes.
 pub(crate) fn nodes(
     node: &Node,
     said: &ReadProof,
     at: &Hash,
     endpoint: &EndpointId,
+    most: usize,
 ) -> Result<Vec<Vec<u8>>, ChainError> {
     if wire::hash(&said.at) != Some(*at) {
         return Err(node.lying(endpoint, "wrong_height", "state_getReadProof"));
     }
     let bytes: usize = said.proof.iter().map(|node| node.len() / 2).sum();
-    if said.proof.len() > limits::PROOF_NODES || bytes > limits::PROOF_BYTES {
+    if said.proof.len() > limits::PROOF_NODES || bytes > most {
         return Err(node.error(ChainErrorKind::TooLarge, format!("a read proof of {bytes} bytes from {endpoint}")));
     }
     let nodes: Option<Vec<_>> = said.proof.iter().map(|node| wire::bytes(node)).collect();

@@ -1,11 +1,13 @@
 //! The chain's runtime as its metadata tells it: names of modules, events and calls, types of what they hold.
 //!
 //! A runtime can be upgraded, so what is known is kept by its version, and a block that announces new code makes us ask again. The
-//! metadata is a node's word: nothing that is decoded with it is believed more than the node is. Bounds: [`super::limits`].
+//! metadata is a node's word: where there are several nodes, two have to tell the same, and nothing that is decoded with it is believed more than
+//! they are. Bounds: [`super::limits`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use frame_metadata::{META_RESERVED, RuntimeMetadata, RuntimeMetadataPrefixed};
 use light_clients::grandpa::Hash;
 use parity_scale_codec::{Decode, Encode};
 use relayer_core::error::{ChainError, ChainErrorKind};
@@ -25,6 +27,8 @@ pub(crate) const IBC: &str = "Ibc";
 const KEPT: usize = 4;
 /// The newest form of metadata that is read.
 const METADATA_VERSION: u32 = 15;
+/// Endpoints asked for it beside the first: each answer has half a megabyte.
+const METADATA_ASKED: usize = 2;
 
 pub(crate) type Offline = ClientAtBlock<SubstrateConfig, OfflineClientAtBlockImpl<SubstrateConfig>>;
 
@@ -50,7 +54,7 @@ impl Runtime {
         if metadata.len() > METADATA_BYTES {
             return Err("metadata larger than the limit");
         }
-        let metadata = Metadata::decode_from(metadata).map_err(|_| "metadata")?.arc();
+        let metadata = decode(metadata)?.arc();
         let (spec_version, transaction_version) = (version.spec_version, version.transaction_version);
         let always = SpecVersionForRange { block_range: 0..u64::MAX, spec_version, transaction_version };
         let config = SubstrateConfig::builder()
@@ -62,6 +66,22 @@ impl Runtime {
         let xcm = XcmTypes::of(metadata.types());
         Ok(Self { version, metadata, offline, xcm })
     }
+}
+
+/// Metadata as nodes tell it. subxt's own decoder also looks for metadata wrapped in a list, and never ends where the first bytes are the length of
+/// all.
+fn decode(bytes: &[u8]) -> Result<Metadata, &'static str> {
+    let prefixed = RuntimeMetadataPrefixed::decode(&mut { bytes }).map_err(|_| "metadata")?;
+    if prefixed.0 != META_RESERVED {
+        return Err("metadata");
+    }
+    let metadata = match prefixed.1 {
+        RuntimeMetadata::V14(metadata) => Metadata::from_v14(metadata),
+        RuntimeMetadata::V15(metadata) => Metadata::from_v15(metadata),
+        RuntimeMetadata::V16(metadata) => Metadata::from_v16(metadata),
+        _ => return Err("metadata of a version that is not read"),
+    };
+    metadata.map_err(|_| "metadata")
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +136,7 @@ impl Runtimes {
             return Ok(known.clone());
         }
         let genesis = self.genesis().await?;
-        let metadata = self.metadata(at).await?;
+        let metadata = self.agreed(at).await?;
         let runtime = Runtime::new(version.value, genesis, &metadata.value)
             .map_err(|what| self.node.malformed(&metadata.endpoint, what))?;
         let runtime = Arc::new(runtime);
@@ -137,20 +157,49 @@ impl Runtimes {
         Ok(genesis)
     }
 
-    /// Version 15 where the runtime has it, else what every node gives.
-    async fn metadata(&self, at: &Hash) -> Result<Said<Vec<u8>>, ChainError> {
-        let asked = self.node.runtime("Metadata_metadata_at_version", &METADATA_VERSION.encode(), Some(at)).await;
-        match asked {
-            Ok(said) => {
-                if let Ok(Some(value)) = Option::<Vec<u8>>::decode(&mut said.value.as_slice()) {
-                    return Ok(Said { value, endpoint: said.endpoint });
+    /// The metadata that two endpoints tell, or the only one that answers. One that tells another rests.
+    async fn agreed(&self, at: &Hash) -> Result<Said<Vec<u8>>, ChainError> {
+        let first = metadata(&self.node, at).await?;
+        let others = self.node.rpc().health().into_iter().filter(|e| !e.archive && e.quarantine.is_none());
+        let others: Vec<_> = others.map(|e| e.id).filter(|id| *id != first.endpoint).take(METADATA_ASKED).collect();
+        let mut told = vec![first];
+        for other in others {
+            let said = match metadata(&self.node.only(&other), at).await {
+                Ok(said) => said,
+                Err(error) => {
+                    tracing::debug!(%error, endpoint = %other, "metadata not compared");
+                    continue;
                 }
+            };
+            if told.iter().any(|known| known.value == said.value) {
+                for odd in told.iter().filter(|known| known.value != said.value) {
+                    let error = self.node.lying(&odd.endpoint, "metadata", odd.endpoint.to_string());
+                    tracing::warn!(%error, "other metadata than two endpoints tell");
+                }
+                return Ok(said);
             }
-            Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) => {}
-            Err(error) => return Err(error),
+            told.push(said);
         }
-        let said: Said<String> = self.node.must("state_getMetadata", (wire::hex(at),)).await?;
-        let value = wire::bytes(&said.value).ok_or_else(|| self.node.malformed(&said.endpoint, "state_getMetadata"))?;
-        Ok(Said { value, endpoint: said.endpoint })
+        match (told.pop(), told.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => Err(self.node.error(ChainErrorKind::Lying("metadata"), "each endpoint tells another")),
+        }
     }
+}
+
+/// Version 15 where the runtime has it, else what every node gives.
+async fn metadata(node: &Node, at: &Hash) -> Result<Said<Vec<u8>>, ChainError> {
+    let asked = node.runtime("Metadata_metadata_at_version", &METADATA_VERSION.encode(), Some(at)).await;
+    match asked {
+        Ok(said) => {
+            if let Ok(Some(value)) = Option::<Vec<u8>>::decode(&mut said.value.as_slice()) {
+                return Ok(Said { value, endpoint: said.endpoint });
+            }
+        }
+        Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let said: Said<String> = node.must("state_getMetadata", (wire::hex(at),)).await?;
+    let value = wire::bytes(&said.value).ok_or_else(|| node.malformed(&said.endpoint, "state_getMetadata"))?;
+    Ok(Said { value, endpoint: said.endpoint })
 }

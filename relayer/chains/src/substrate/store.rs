@@ -11,7 +11,7 @@ use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::id::{ChannelId, Height};
 
 use super::light::needed;
-use super::limits::{KEYS_PER_PAGE, KEYS_PER_QUERY, PAGES, PATHS_PER_QUERY, QUARANTINE, VALUE_BYTES};
+use super::limits::{KEYS_PER_PAGE, KEYS_PER_QUERY, PAGES, PATHS_PER_QUERY, PROOF_BYTES, QUARANTINE, VALUE_BYTES};
 use super::node::{Node, Said};
 use super::root;
 use super::wire::{self, ReadProof, StorageChanges};
@@ -77,7 +77,7 @@ pub(super) fn one(
     state_root: &Hash,
     said: Said<ReadProof>,
 ) -> Result<Proven, ChainError> {
-    let nodes = root::nodes(node, &said.value, hash, &said.endpoint)?;
+    let nodes = root::nodes(node, &said.value, hash, &said.endpoint, PROOF_BYTES)?;
     let shown =
         TrieProof::new(&nodes).and_then(|trie| trie.read(state_root, key).map(|value| value.map(<[u8]>::to_vec)));
     let value = shown.map_err(|reason| node.lying(&said.endpoint, reason.label(), format!("read proof: {reason}")))?;

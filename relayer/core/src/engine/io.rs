@@ -71,13 +71,34 @@ pub enum AttemptOutcome {
         /// That block.
         height: Height,
     },
-    /// In a block and failed (`paid`), or never sent. `bad` = position among the effect's messages of the one at fault, where known.
+    /// In a block and failed, or never sent.
     Failed {
         /// Why.
         failure: TxFailure,
-        /// Position of the message at fault.
-        bad: Option<usize>,
+        /// What was at fault.
+        blame: Blame,
     },
+}
+
+/// What was at fault in a transaction that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blame {
+    /// The chain does not say which message.
+    Unknown,
+    /// A client update before the effect's messages: none of those was tried.
+    Update,
+    /// The messages at these positions among the effect's own.
+    Messages(Vec<usize>),
+}
+
+impl Blame {
+    /// Of a transaction in which so many client updates stood before the effect's messages.
+    pub fn of(failure: &TxFailure, updates: usize) -> Self {
+        let TxFailure::Message { index: Some(first), others, .. } = failure else { return Self::Unknown };
+        let own: Option<Vec<usize>> =
+            std::iter::once(first).chain(others).map(|position| position.checked_sub(updates)).collect();
+        own.map_or(Self::Update, Self::Messages)
+    }
 }
 
 /// Why a proof is not there.

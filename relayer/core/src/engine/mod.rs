@@ -25,7 +25,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use io::{
-    AttemptId, AttemptOutcome, ChannelPair, ClientRead, Effect, Input, Key, Notice, ProveFailure, ProveItem,
+    AttemptId, AttemptOutcome, Blame, ChannelPair, ClientRead, Effect, Input, Key, Notice, ProveFailure, ProveItem,
     SourceCheck,
 };
 
@@ -375,6 +375,12 @@ impl Engine {
 
     /// Puts a packet back into its queue after a failure. `own` = the failure was of this very packet.
     fn again(&mut self, now: u64, key: Key, own: bool, at_least_ms: u64, cap: Option<usize>) {
+        // From the packet's own number: neighbours spread without a random source.
+        self.again_spread_by(key.sequence.0, now, key, own, at_least_ms, cap);
+    }
+
+    /// The same; those that share `seed`, and have waited as often, come back together.
+    fn again_spread_by(&mut self, seed: u64, now: u64, key: Key, own: bool, at_least_ms: u64, cap: Option<usize>) {
         let (first, most) = self.policy.backoff_ns;
         // What is no fault of the packet (a chain that is away) ends at any time: the breakers pace the nodes, not this wait.
         let most = if own { most } else { most.min(OUTAGE_BACKOFF_NS) };
@@ -390,8 +396,8 @@ impl Engine {
         }
         let doubled =
             first.saturating_mul(1u64.checked_shl(work.waits.saturating_sub(1).min(16)).unwrap_or(1)).min(most);
-        // Up to two thirds on top, from the packet's own numbers: neighbours spread without a random source.
-        let spread = key.sequence.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(work.waits)) >> 40;
+        // Up to two thirds on top.
+        let spread = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(work.waits)) >> 40;
         let jitter = (doubled / 3).saturating_mul(spread & 0xff) / 128;
         let wait = doubled.saturating_add(jitter).max(at_least_ms.saturating_mul(1_000_000));
         let given_up = work.tries >= limits::TRIES;

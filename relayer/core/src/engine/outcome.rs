@@ -1,6 +1,6 @@
 //! Answers to effects: proofs had or refused, submissions committed or failed.
 
-use super::{Attempt, AttemptId, AttemptOutcome, Engine, Key, Notice, ProveFailure, Stage, class, proving_side};
+use super::{Attempt, AttemptId, AttemptOutcome, Blame, Engine, Key, Notice, ProveFailure, Stage, class, proving_side};
 use crate::error::{Remedy, TxFailure};
 use crate::message::Proof;
 use crate::record::Action;
@@ -73,7 +73,7 @@ impl Engine {
                     self.landed(now, id);
                 }
             }
-            AttemptOutcome::Failed { failure, bad } => self.failed(now, id, &failure, bad),
+            AttemptOutcome::Failed { failure, blame } => self.failed(now, id, &failure, &blame),
         }
     }
 
@@ -108,7 +108,7 @@ impl Engine {
         }
     }
 
-    fn failed(&mut self, now: u64, id: AttemptId, failure: &TxFailure, bad: Option<usize>) {
+    fn failed(&mut self, now: u64, id: AttemptId, failure: &TxFailure, blame: &Blame) {
         let Some(attempt) = self.close_attempt(id) else { return };
         let remedy = failure.remedy();
         if remedy == Remedy::Halt {
@@ -125,10 +125,16 @@ impl Engine {
                 continue;
             }
             match remedy {
-                Remedy::Drop => match bad {
-                    Some(b) if b == n => self.again(now, *key, true, 0, Some(1)),
-                    Some(_) => self.again(now, *key, false, 0, None),
-                    None => self.again(now, *key, half == 1, 0, Some(half)),
+                Remedy::Drop => match blame {
+                    // What ails all of them is hardly each one's own.
+                    Blame::Messages(bad) if bad.len() > 1 && bad.len() == attempt.keys.len() => {
+                        self.again_spread_by(id.0, now, *key, true, 1_000, Some(half));
+                    }
+                    Blame::Messages(bad) if bad.contains(&n) => self.again(now, *key, true, 0, Some(1)),
+                    Blame::Messages(_) => self.again(now, *key, false, 0, None),
+                    // No packet's fault, but each time may have cost a fee: counted, or it would go on for ever; and tried for all together.
+                    Blame::Update => self.again_spread_by(id.0, now, *key, true, 1_000, None),
+                    Blame::Unknown => self.again(now, *key, half == 1, 0, Some(half)),
                 },
                 Remedy::Halt => self.again(now, *key, false, 10_000, None),
                 Remedy::Refresh => self.again(now, *key, false, 1_000, None),

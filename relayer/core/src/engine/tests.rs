@@ -149,7 +149,13 @@ fn a_rival_that_is_quicker_costs_nothing() {
 }
 
 fn message_failed() -> TxFailure {
-    TxFailure::Message { index: None, code: 1, codespace: Default::default(), detail: Default::default() }
+    TxFailure::Message {
+        index: None,
+        others: Vec::new(),
+        code: 1,
+        codespace: Default::default(),
+        detail: Default::default(),
+    }
 }
 
 #[test]
@@ -167,7 +173,7 @@ fn a_failed_batch_is_halved_until_the_bad_packet_stands_alone_and_is_given_up() 
                 Effect::Prove { .. } => prove(&mut e, now, &effect),
                 Effect::Submit { id, keys, .. } => {
                     let outcome = if keys.iter().any(|k| k.sequence.0 == bad) {
-                        AttemptOutcome::Failed { failure: message_failed(), bad: None }
+                        AttemptOutcome::Failed { failure: message_failed(), blame: Blame::Unknown }
                     } else {
                         let facts = keys.iter().map(|k| Fact::Received(packet(k.sequence.0))).collect();
                         e.handle(now, Input::Block { side: Side::B, block: block(12, facts) });
@@ -199,7 +205,10 @@ fn a_message_named_by_the_chain_is_tried_alone_and_the_others_go_on() {
     let [Effect::Submit { id, .. }] = effects.as_slice() else { panic!() };
     e.handle(
         2,
-        Input::Attempt { id: *id, outcome: AttemptOutcome::Failed { failure: message_failed(), bad: Some(4) } },
+        Input::Attempt {
+            id: *id,
+            outcome: AttemptOutcome::Failed { failure: message_failed(), blame: Blame::Messages(vec![4]) },
+        },
     );
     let mut sizes = Vec::new();
     for t in 1..6 {
@@ -215,6 +224,68 @@ fn a_message_named_by_the_chain_is_tried_alone_and_the_others_go_on() {
     sizes.sort_unstable();
     assert_eq!(sizes.iter().sum::<usize>(), 8);
     assert!(sizes.contains(&1), "{sizes:?}");
+}
+
+/// Sizes of the submissions after one of eight packets failed so, and how often each packet was given up on after it goes on failing.
+fn after_failure(blame: Blame, goes_on: bool) -> (Vec<usize>, usize) {
+    let mut e = engine();
+    let sends = (1..=8).map(|n| Fact::Sent(packet(n))).collect();
+    e.handle(0, Input::Block { side: Side::A, block: block(11, sends) });
+    let effects = work(drain(&mut e, 1));
+    prove(&mut e, 1, &effects[0]);
+    let effects = work(drain(&mut e, 1));
+    let [Effect::Submit { id, .. }] = effects.as_slice() else { panic!() };
+    let failed = || AttemptOutcome::Failed { failure: message_failed(), blame: blame.clone() };
+    e.handle(2, Input::Attempt { id: *id, outcome: failed() });
+    let mut sizes = Vec::new();
+    for t in 1..4_000 {
+        let now = SECOND.saturating_mul(t);
+        for effect in work(drain(&mut e, now)) {
+            match &effect {
+                Effect::Prove { .. } => prove(&mut e, now, &effect),
+                Effect::Submit { id, keys, .. } => {
+                    sizes.push(keys.len());
+                    if goes_on {
+                        e.handle(now, Input::Attempt { id: *id, outcome: failed() });
+                    }
+                }
+                Effect::Notice(_) => {}
+            }
+        }
+    }
+    sizes.sort_unstable();
+    (sizes, e.packets(true, 100).iter().filter(|v| v.phase == Phase::Failed).count())
+}
+
+#[test]
+fn of_several_messages_named_by_the_chain_each_is_tried_alone() {
+    let (sizes, given_up) = after_failure(Blame::Messages(vec![1, 4, 6]), false);
+    assert_eq!((sizes.iter().sum::<usize>(), given_up), (8, 0), "{sizes:?}");
+    assert!(sizes.iter().filter(|size| **size == 1).count() >= 3, "{sizes:?}");
+    assert_eq!(after_failure(Blame::Messages((0..8).collect()), false), (vec![4, 4], 0));
+}
+
+#[test]
+fn a_client_update_that_fails_splits_no_batch_and_is_not_paid_for_without_end() {
+    assert_eq!(after_failure(Blame::Update, false), (vec![8], 0));
+    let (sizes, given_up) = after_failure(Blame::Update, true);
+    assert_eq!(given_up, 8);
+    assert_eq!(sizes, [8; 11]);
+}
+
+#[test]
+fn what_failed_is_told_apart_from_the_updates_before_it() {
+    let failed = |index, others: &[usize]| TxFailure::Message {
+        index,
+        others: others.to_vec(),
+        code: 1,
+        codespace: Default::default(),
+        detail: Default::default(),
+    };
+    assert_eq!(Blame::of(&failed(None, &[]), 1), Blame::Unknown);
+    assert_eq!(Blame::of(&failed(Some(0), &[3]), 1), Blame::Update);
+    assert_eq!(Blame::of(&failed(Some(1), &[3, 4]), 1), Blame::Messages(vec![0, 2, 3]));
+    assert_eq!(Blame::of(&TxFailure::TooLarge, 0), Blame::Unknown);
 }
 
 #[test]

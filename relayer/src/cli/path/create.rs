@@ -198,7 +198,7 @@ fn tell(links: &Links, failure: handshake::HandshakeFailure) -> CliError {
         handshake::HandshakeFailure::Tx { chain, failure, .. } => {
             let side = if *links.chains.a.id() == chain { Side::A } else { Side::B };
             let signer = links.chains.at(side).signer().to_owned();
-            CliError::Tx { chain, signer, does: "path create", failure: Box::new(failure) }
+            CliError::Tx { chain, signer, does: "path create", failure }
         }
         other => CliError::Handshake(Box::new(other)),
     }

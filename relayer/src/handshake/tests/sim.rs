@@ -156,6 +156,7 @@ impl Sim {
     fn execute(&mut self, side: Side, hash: TxHash, messages: &[Message]) -> Result<(), TxFailure> {
         let refuse = |index: usize, why: &str| TxFailure::Message {
             index: Some(index),
+            others: Vec::new(),
             code: 1,
             codespace: Detail::new("sim"),
             detail: Detail::new(why),
@@ -427,7 +428,7 @@ impl Chain for SimChain {
         latency().await;
         answers
     }
-    async fn outcome(&self, hash: TxHash) -> Result<Outcome, ChainError> {
+    async fn outcome(&self, hash: TxHash, _last: Height) -> Result<Outcome, ChainError> {
         latency().await;
         let sim = self.now();
         let found = sim.ledgers.at(self.side).blocks.iter().find_map(|block| {

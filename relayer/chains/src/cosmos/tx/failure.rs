@@ -161,7 +161,7 @@ fn message(index: Option<usize>, code: u32, codespace: &str, log: &str) -> TxFai
     if log.contains("client state height < proof height") {
         return TxFailure::ClientBehind;
     }
-    TxFailure::Message { index, code, codespace: Detail::new(codespace), detail: Detail::new(log) }
+    TxFailure::Message { index, others: Vec::new(), code, codespace: Detail::new(codespace), detail: Detail::new(log) }
 }
 
 /// "failed to execute message; message index: 3: ..."

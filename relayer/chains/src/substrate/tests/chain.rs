@@ -22,6 +22,7 @@ use crate::substrate::{SubstrateChain, SubstrateConfig, keys, wire};
 const BLOCK: u64 = 1_000;
 
 /// The chain's ledger.
+#[derive(Clone)]
 pub(super) struct Made {
     pub(super) blocks: Vec<Block>,
     /// The authorities of each block: who finalizes it, and their set.
@@ -47,6 +48,12 @@ pub(super) struct Made {
     pub(super) padding: usize,
     /// Whether the state counts its sets, as sessions do.
     pub(super) counts: bool,
+    /// Events in place of the state's own, with a proof of a state that holds them.
+    pub(super) made_up_events: Option<Vec<u8>>,
+    /// Whether the node tells other metadata than the chain's.
+    pub(super) misshapes: bool,
+    /// Whether the node refuses to say what an extrinsic costs.
+    pub(super) hides_fees: bool,
 }
 
 #[derive(Clone)]
@@ -78,6 +85,9 @@ impl Chain {
             boasts: false,
             padding: 0,
             counts: true,
+            made_up_events: None,
+            misshapes: false,
+            hides_fees: false,
         };
         let chain = Self(Arc::new(Mutex::new(made)));
         chain.grow(1);
@@ -144,6 +154,24 @@ impl Chain {
         set: impl FnOnce(&mut SubstrateConfig),
         wallet: Option<(crate::substrate::tx::Key, crate::substrate::tx::WalletSettings)>,
     ) -> SubstrateChain {
+        let mut rpc = RpcSettings::new("made", vec![self.serve().await]);
+        rpc.endpoints[0].limiter.rate_per_second = 100_000;
+        rpc.endpoints[0].limiter.burst = 100_000;
+        let mut config = SubstrateConfig::new(ChainId::new("made").unwrap(), 42, rpc);
+        config.websocket = false;
+        config.poll = Duration::from_millis(20);
+        config.checksum = Some([3; 32]);
+        set(&mut config);
+        SubstrateChain::new(config, wallet, Cpu::inline()).unwrap()
+    }
+
+    /// Another node of the same chain.
+    pub(super) fn twin(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
+    }
+
+    /// A node of it.
+    pub(super) async fn serve(&self) -> EndpointSettings {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let chain = self.clone();
@@ -155,15 +183,7 @@ impl Chain {
         };
         let app = axum::Router::new().route("/", post(handler));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let mut rpc = RpcSettings::new("made", vec![EndpointSettings::new(url)]);
-        rpc.endpoints[0].limiter.rate_per_second = 100_000;
-        rpc.endpoints[0].limiter.burst = 100_000;
-        let mut config = SubstrateConfig::new(ChainId::new("made").unwrap(), 42, rpc);
-        config.websocket = false;
-        config.poll = Duration::from_millis(20);
-        config.checksum = Some([3; 32]);
-        set(&mut config);
-        SubstrateChain::new(config, wallet, Cpu::inline()).unwrap()
+        EndpointSettings::new(url)
     }
 
     fn answer(&self, call: &Value) -> Value {
@@ -340,7 +360,12 @@ impl Made {
                 let keys: Vec<Vec<u8>> =
                     params[0].as_array().unwrap().iter().map(|k| wire::bytes(k.as_str().unwrap()).unwrap()).collect();
                 let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-                let mut nodes: Vec<String> = block.state.prove(&keys).1.iter().map(wire::hex).collect();
+                let mut state = block.state.clone();
+                if let Some(events) = self.made_up_events.clone().filter(|_| keys == [keys::value("System", "Events")])
+                {
+                    state.entries.insert(keys::value("System", "Events"), events);
+                }
+                let mut nodes: Vec<String> = state.prove(&keys).1.iter().map(wire::hex).collect();
                 nodes.extend((0..self.padding).map(|n| wire::hex(n.to_le_bytes())));
                 json!({"at": params[1], "proof": nodes})
             }
@@ -348,9 +373,12 @@ impl Made {
                 json!({"specVersion": VERSION.spec_version, "transactionVersion": VERSION.transaction_version})
             }
             "state_call" => match params[0].as_str().unwrap() {
+                "Metadata_metadata_at_version" if self.misshapes => {
+                    json!(wire::hex(Some(runtime::misshapen()).encode()))
+                }
                 "Metadata_metadata_at_version" => json!(wire::hex(Some(runtime::metadata()).encode())),
                 "AccountNonceApi_account_nonce" => json!(wire::hex(5u32.encode())),
-                "TransactionPaymentApi_query_info" => {
+                "TransactionPaymentApi_query_info" if !self.hides_fees => {
                     json!(wire::hex((Compact(2_000_000u64), Compact(0u64), 0u8, 1_234u128).encode()))
                 }
                 other => return Err((-32000, format!("no {other}"))),

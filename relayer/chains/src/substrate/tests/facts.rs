@@ -15,10 +15,11 @@ use secrecy::SecretString;
 
 use super::chain::Chain;
 use super::runtime::{
-    DeliverError, DispatchError, IbcEvent, Kind, ModuleError, OtherEvent, RuntimeEvent, SystemEvent, emitted, events,
-    info, record, runtime,
+    DeliverError, DispatchError, IbcEvent, Kind, ModuleError, OtherEvent, RuntimeEvent, SystemEvent, VERSION, emitted,
+    events, info, metadata, misshapen_runtime, record, runtime,
 };
 use crate::ibc::event::Caps;
+use crate::substrate::runtime::Runtime;
 use crate::substrate::tx::Key;
 use crate::substrate::{block, event, extrinsic};
 
@@ -62,9 +63,50 @@ fn facts(records: &[Vec<u8>], extrinsics: &[Vec<u8>]) -> relayer_core::fact::Blo
 
 /// A signed extrinsic with these messages.
 fn signed(messages: Vec<Any>) -> Vec<u8> {
+    signed_by(&runtime(), messages).unwrap()
+}
+
+fn signed_by(runtime: &Runtime, messages: Vec<Any>) -> Result<Vec<u8>, String> {
     use crate::substrate::tx::encode::{Era, signed};
     let key = Key::from_secret(&SecretString::from("//Alice")).unwrap();
-    signed(&runtime().offline, &key, messages, 3, &Era::new(100, [8; 32], 64), 0).unwrap()
+    signed(&runtime.offline, &key, messages, 3, &Era::new(100, [8; 32], 64), 0)
+}
+
+#[test]
+fn attack_42_metadata_that_is_none_is_refused() {
+    // With the length of all in front, subxt's own decoder never ends; "meta" read as a length is 6,491.
+    for bytes in [vec![], vec![0x10, 0, 0, 0], [&b"meta"[..], &[0; 6_487]].concat(), metadata()[..999].to_vec()] {
+        assert!(Runtime::new(VERSION, [7; 32], &bytes).is_err());
+    }
+    assert!(Runtime::new(VERSION, [7; 32], &metadata()).is_ok());
+}
+
+#[test]
+fn nothing_is_signed_whose_arguments_are_not_the_messages() {
+    let messages = || vec![Any { type_url: "/a".into(), value: vec![1; 9] }; 2];
+    assert!(signed_by(&runtime(), messages()).is_ok());
+    let error = signed_by(&misshapen_runtime(), messages()).unwrap_err();
+    assert!(error.contains("two byte strings"), "{error}");
+}
+
+#[tokio::test]
+async fn attack_33_events_that_the_state_does_not_hold_are_no_facts() {
+    let made = Chain::new();
+    let number = made.happens(events(&[record(0, packet("send_packet", 4))]), vec![vec![0]]);
+    made.grow(1);
+    made.finalize();
+    let height = Height::new(0, number.into());
+    assert_eq!(made.open(|_| {}).await.facts(height).await.unwrap().facts.len(), 1);
+    for made_up in [vec![], vec![record(0, packet("send_packet", 4)), record(0, packet("send_packet", 5))]] {
+        made.lock().made_up_events = Some(events(&made_up));
+        let error = made.open(|_| {}).await.facts(height).await.unwrap_err();
+        assert_eq!(error.label(), "proof_root", "{error}");
+    }
+    made.lock().made_up_events = None;
+    let none = made.happens(Vec::new(), Vec::new());
+    made.grow(1);
+    made.finalize();
+    assert_eq!(made.open(|_| {}).await.facts(Height::new(0, none.into())).await.unwrap().facts, []);
 }
 
 #[test]
@@ -101,7 +143,10 @@ fn a_message_that_failed_is_named_and_the_others_count() {
         record(0, fine(0)),
         record(0, packet("recv_packet", 9)),
         record(0, failed(1, Kind::Handler)),
-        record(0, failed(2, Kind::Skipped)),
+        record(0, failed(2, Kind::Handler)),
+        record(0, failed(3, Kind::Skipped)),
+        record(0, fine(4)),
+        record(0, failed(5, Kind::Handler)),
         record(0, success(1)),
         record(
             1,
@@ -121,7 +166,8 @@ fn a_message_that_failed_is_named_and_the_others_count() {
     let block = facts(&records, &[vec![0], vec![1], vec![2]]);
     assert_eq!(block.facts.len(), 1);
     let told = |n: usize| block.txs[n].failure.clone().unwrap();
-    let TxFailure::Message { index: Some(1), code: 1, detail, .. } = told(0) else { panic!("{:?}", told(0)) };
+    let TxFailure::Message { index: Some(1), others, code: 1, detail, .. } = told(0) else { panic!("{:?}", told(0)) };
+    assert_eq!(others, [2, 5], "the third was not tried");
     assert!(detail.as_str().starts_with("Handler: no") && !detail.as_str().contains('\u{1b}'));
     assert_eq!(told(1).to_string(), "message failed with Ibc code 1: Handler");
     assert_eq!(told(2).to_string(), "message failed with dispatch code 2: BadOrigin");

@@ -13,5 +13,6 @@ mod generate {
     #[path = "../../../../../light-clients/tests/generate/grandpa_trie.rs"]
     pub(crate) mod grandpa_trie;
 }
+mod metadata;
 mod runtime;
 mod sink;

@@ -45,14 +45,23 @@ async fn an_extrinsic_is_signed_for_an_era_reckoned_submitted_and_found_again() 
     assert_eq!(messages.len(), 2);
     assert_eq!(chain.submit(&[signed.clone(), signed.clone()]).await, [Ok(()), Ok(())]);
     assert_eq!(made.lock().submitted, [signed.bytes.to_vec()]);
-    assert_eq!(chain.outcome(signed.hash).await.unwrap(), Outcome::Unknown);
+    let last = signed.timeout_height;
+    assert_eq!(chain.outcome(signed.hash, last).await.unwrap(), Outcome::Unknown);
     let done = RuntimeEvent::System(SystemEvent::ExtrinsicSuccess { dispatch_info: info(3_000) });
     let number = made.happens(events(&[record(0, done)]), vec![signed.bytes.to_vec()]);
     made.grow(20);
     made.finalize();
     chain.next_head(Height::new(0, 7)).await.unwrap();
-    let Outcome::Committed { height, report } = chain.outcome(signed.hash).await.unwrap() else { panic!("lost") };
+    let Outcome::Committed { height, report } = chain.outcome(signed.hash, last).await.unwrap() else { panic!("lost") };
     assert_eq!((height, report.failure, report.gas_used), (Height::new(0, number.into()), None, 3));
+
+    // A relayer that was down for longer than an era still finds it.
+    made.grow(200);
+    made.finalize();
+    let later = made.open_with(|_| {}, Some(wallet())).await;
+    let found = later.outcome(signed.hash, last).await.unwrap();
+    assert!(matches!(found, Outcome::Committed { .. }), "{found:?}");
+    assert_eq!(later.outcome(signed.hash, Height::new(0, 2_000)).await.unwrap(), Outcome::Unknown);
 }
 
 #[tokio::test]
@@ -67,8 +76,36 @@ async fn nothing_above_the_limits_leaves() {
     let chain = made.open_with(|_| {}, Some((key, poor))).await;
     assert_eq!(chain.prepare(&draft(9), AccountSequence(0)).await.unwrap_err(), TxFailure::TooLarge);
     assert_eq!(chain.prepare(&draft(1), AccountSequence(0)).await.unwrap_err().label(), "setup");
+    made.lock().hides_fees = true;
+    assert_eq!(chain.prepare(&draft(1), AccountSequence(0)).await.unwrap_err().label(), "setup");
+    let trusting = made.open_with(|_| {}, Some(wallet())).await;
+    assert_eq!(trusting.prepare(&draft(1), AccountSequence(0)).await.unwrap().fee.0, 7);
     let reader = made.open(|_| {}).await;
     assert_eq!(reader.prepare(&draft(1), AccountSequence(0)).await.unwrap_err().label(), "setup");
+}
+
+#[tokio::test]
+async fn metadata_that_only_one_of_several_nodes_tells_is_not_signed_by() {
+    let made = Chain::new();
+    made.grow(5);
+    made.finalize();
+    let (liar, honest) = (made.twin(), made.twin());
+    liar.lock().misshapes = true;
+    // The first one that is asked lies, and nobody else: nothing is signed.
+    let second = made.serve().await;
+    let chain = liar.open_with(|config| config.rpc.endpoints.push(second.clone()), Some(wallet())).await;
+    let error = chain.prepare(&draft(2), AccountSequence(5)).await.unwrap_err();
+    assert_eq!(error.label(), "metadata", "{error}");
+    // Two that agree settle it.
+    let third = honest.serve().await;
+    let chain = liar.open_with(|config| config.rpc.endpoints.extend([second.clone(), third]), Some(wallet())).await;
+    chain.prepare(&draft(2), AccountSequence(5)).await.unwrap();
+    let resting = chain.rpc().health().into_iter().filter(|endpoint| endpoint.quarantine.is_some()).count();
+    assert!(resting <= 1);
+    // A node beside it that is gone changes nothing.
+    let gone = crate::rpc::EndpointSettings::new("http://127.0.0.1:1".parse().unwrap());
+    let chain = made.open_with(|config| config.rpc.endpoints.push(gone), Some(wallet())).await;
+    chain.prepare(&draft(2), AccountSequence(5)).await.unwrap();
 }
 
 #[tokio::test]

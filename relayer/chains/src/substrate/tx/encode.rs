@@ -1,10 +1,12 @@
 //! A batch of messages as a signed extrinsic.
 //!
 //! `Ibc::deliver(messages)`, the protobuf of each message beside its type; nonce, era and tip as the runtime's metadata wants them. An
-//! era starts at a block and lasts a power of two of blocks: the extrinsic can't be in a block after that.
+//! era starts at a block and lasts a power of two of blocks: the extrinsic can't be in a block after that. The metadata is a node's word, and what is
+//! signed follows it: the call's arguments have to be the messages and nothing else, whatever types it gives them.
 
 use ibc_proto::google::protobuf::Any;
 use light_clients::grandpa::Hash;
+use parity_scale_codec::Encode;
 use subxt::config::DefaultExtrinsicParamsBuilder;
 use subxt::config::substrate::SubstrateConfig;
 use subxt::transactions::StaticPayload;
@@ -48,7 +50,13 @@ pub(crate) fn signed(
 ) -> Result<Vec<u8>, String> {
     let messages: Vec<(Vec<u8>, Vec<u8>)> =
         messages.into_iter().map(|message| (message.type_url.into_bytes(), message.value)).collect();
+    let arguments = messages.encode();
     let call = StaticPayload::new(IBC, DELIVER, (messages,));
+    let told = runtime.transactions().call_data(&call).map_err(|error| error.to_string())?;
+    // Module and call, a byte each.
+    if told.get(2..) != Some(arguments.as_slice()) {
+        return Err("`Ibc::deliver` does not take a list of messages, each two byte strings".to_owned());
+    }
     let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
         .nonce(nonce)
         .tip(tip)

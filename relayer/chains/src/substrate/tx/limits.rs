@@ -12,5 +12,3 @@ pub const SUBMIT_CALLS: usize = 32;
 pub const OUTCOME_MARGIN: u64 = 16;
 /// Blocks read in one request while searching: five megabytes each at most, mostly a few kilobytes.
 pub const OUTCOME_BLOCKS: usize = 8;
-/// Signed extrinsics whose era is remembered: more than can be in flight.
-pub const ERAS: usize = 1_024;

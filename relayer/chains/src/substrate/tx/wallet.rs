@@ -3,21 +3,20 @@
 //! Nonces come from the lane as arguments. An era starts at the newest block that is shown to be final, so no fork takes its start
 //! away. What an extrinsic costs is asked of the runtime before it leaves; the tip is the operator's.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ibc_proto::google::protobuf::Any;
 use light_clients::grandpa::blake2_256;
 use parity_scale_codec::{Compact, Decode, Encode};
 use relayer_core::chain::{Draft, Outcome, Signed};
 use relayer_core::error::{ChainError, ChainErrorKind, TxFailure};
-use relayer_core::id::{AccountSequence, Gas, TxHash};
+use relayer_core::id::{AccountSequence, Gas, Height, TxHash};
 use relayer_core::message::Message;
 use sp_crypto_hashing::blake2_128;
 
 use super::encode::{self, Era};
 use super::key::{Key, KeyError};
-use super::limits::{ERAS, OUTCOME_MARGIN};
+use super::limits::OUTCOME_MARGIN;
 use super::submit;
 use crate::ibc::message;
 use crate::substrate::block::{Reader, gas};
@@ -55,8 +54,6 @@ pub(crate) struct Wallet {
     key: Key,
     address: String,
     settings: WalletSettings,
-    /// When what was signed may be in a block: finality may have moved on by far more than an era since.
-    eras: Mutex<VecDeque<(TxHash, Era)>>,
 }
 
 impl Wallet {
@@ -69,7 +66,7 @@ impl Wallet {
         settings: WalletSettings,
     ) -> Result<Self, KeyError> {
         let address = key.address(network)?;
-        Ok(Self { reader, heads, key, address, settings, eras: Mutex::default() })
+        Ok(Self { reader, heads, key, address, settings })
     }
 
     /// Largest extrinsic it signs, bytes.
@@ -136,10 +133,8 @@ impl Wallet {
                 _ => TxFailure::TooLarge,
             });
         }
-        let hash = TxHash(blake2_256(&bytes));
-        self.remember(hash, era);
         Ok(Signed {
-            hash,
+            hash: TxHash(blake2_256(&bytes)),
             bytes: bytes.into(),
             account_sequence: sequence,
             gas: Gas(gas(ref_time)),
@@ -188,7 +183,13 @@ impl Wallet {
         let asked = node.runtime("TransactionPaymentApi_query_info", &argument, None).await;
         let Said { value, endpoint } = match asked {
             Ok(said) => said,
-            Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) => return Ok((0, 0)),
+            Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) if self.settings.max_fee.is_none() => {
+                return Ok((0, 0));
+            }
+            Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) => {
+                let what = "the node does not say what extrinsics cost, and `gas.max_fee` bounds it; remove it on a chain without fees";
+                return Err(node.error(ChainErrorKind::Setup(what), "").into());
+            }
             Err(error) => return Err(error.into()),
         };
         let info = <(Compact<u64>, Compact<u64>, u8, u128)>::decode(&mut value.as_slice());
@@ -206,28 +207,11 @@ impl Wallet {
         results
     }
 
-    fn remember(&self, hash: TxHash, era: Era) {
-        let mut eras = self.eras.lock().unwrap_or_else(PoisonError::into_inner);
-        eras.push_back((hash, era));
-        if eras.len() > ERAS {
-            eras.pop_front();
-        }
-    }
-
-    fn remembered(&self, hash: TxHash) -> Option<Era> {
-        let eras = self.eras.lock().unwrap_or_else(PoisonError::into_inner);
-        eras.iter().rev().find(|(signed, _)| *signed == hash).map(|(_, era)| *era)
-    }
-
-    /// What became of an extrinsic, searched in the blocks that it can be in.
-    pub(crate) async fn outcome(&self, hash: TxHash) -> Result<Outcome, ChainError> {
+    /// What became of an extrinsic, searched in the blocks that it can be in: those of an era that ends with `last`. Finality may have moved on by
+    /// far more since.
+    pub(crate) async fn outcome(&self, hash: TxHash, last: Height) -> Result<Outcome, ChainError> {
         let now = self.era().await?;
-        match self.remembered(hash) {
-            Some(era) => {
-                let last = u32::try_from(era.last()).unwrap_or(u32::MAX).min(now.number);
-                submit::outcome(&self.reader, hash, last, era.blocks).await
-            }
-            None => submit::outcome(&self.reader, hash, now.number, now.blocks.saturating_add(OUTCOME_MARGIN)).await,
-        }
+        let last = u32::try_from(last.number).unwrap_or(u32::MAX).min(now.number);
+        submit::outcome(&self.reader, hash, last, now.blocks.saturating_add(OUTCOME_MARGIN)).await
     }
 }
