@@ -1,8 +1,9 @@
-//! What the fuzz targets share: how an input's bytes are taken apart, and a real chain's recorded headers and proofs.
+//! What the fuzz targets share: how an input's bytes are taken apart, a real chain's recorded headers and proofs, and a Substrate chain made up.
 //!
 //! An input is untrusted bytes, as long as the fuzzer likes. [`Input`] takes numbers and texts off its front and never fails: what is not
 //! there is 0 or empty, so every input is worth running. `src/bin/seeds.rs` writes the first inputs in the same forms.
 
+pub mod made;
 mod recorded;
 
 pub use recorded::{Block, Proof, recorded};

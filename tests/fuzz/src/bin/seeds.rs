@@ -15,9 +15,13 @@ use ibc_proto::ibc::core::channel::v1::{Channel, Counterparty as ChannelCounterp
 use ibc_proto::ibc::core::commitment::v1::MerklePrefix;
 use ibc_proto::ibc::core::connection::v1::{ConnectionEnd, Counterparty, Version};
 use ibc_proto::ibc::lightclients::tendermint::v1::Misbehaviour;
+use ibc_proto::ibc::lightclients::wasm::v1::ClientMessage as Wrapper;
 use ibc_proto::ics23::{BatchEntry, BatchProof, CommitmentProof, batch_entry, commitment_proof::Proof};
 use libfuzzer_sys::fuzz_target;
+use light_clients::commitment::trie::{TIMESTAMP_NOW, encode_nodes};
+use parity_scale_codec::Encode;
 use prost::{Message, Name};
+use relayer_fuzz::made::{KEY as STORED, events, extrinsic, made, metadata, schema};
 use relayer_fuzz::recorded;
 use serde_json::{Value, json};
 
@@ -43,6 +47,7 @@ fn write() -> Done {
     }
     answers()?;
     messages()?;
+    substrate()?;
     texts()
 }
 
@@ -200,6 +205,52 @@ fn answers() -> Done {
     let pruned =
         json!({ "response": { "code": 26, "log": "version does not exist", "height": "5", "codespace": "sdk" } });
     seed("abci_query", "pruned", &[pruned.to_string().as_bytes()])
+}
+
+/// A Substrate chain's blocks, states and finality.
+fn substrate() -> Done {
+    let made = made();
+    let (client, state) = made.client();
+    seed("grandpa_client", "client_state", &[&[0], &client.value])?;
+    seed("grandpa_client", "consensus_state", &[&[1], &state.value])?;
+    let update = made.update(2);
+    let wrapped = Wrapper::decode(update.clone().into_any().value.as_slice())?;
+    seed("grandpa_client", "header", &[&[2], &wrapped.data])?;
+    let evidence = schema::Misbehaviour { header_1: Some(update.clone()), header_2: Some(made.update(3)) };
+    let wrapped = Wrapper::decode(evidence.into_any().value.as_slice())?;
+    seed("grandpa_client", "misbehaviour", &[&[2], &wrapped.data])?;
+    seed("grandpa_client", "justification", &[&[3], &update.justification])?;
+    let polkadot = fs::read("../../light-clients/tests/vectors/polkadot-4635975-justification.bin")?;
+    seed("grandpa_client", "polkadot_4635975", &[&[3], &polkadot])?;
+    let header = made.header();
+    seed("grandpa_client", "substrate_header", &[&[4], &header.encode()])?;
+    for (name, key) in
+        [("present", STORED), ("absent", b"ibc/clients/07-tendermint-1/clientState"), ("time", &TIMESTAMP_NOW)]
+    {
+        seed("trie_proof", name, &[&encode_nodes(&made.prove(key))])?;
+    }
+
+    let answer = |name: &str, json: Value| seed("substrate_answers", name, &[json.to_string().as_bytes()]);
+    let text = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    answer(
+        "header",
+        json!({ "parentHash": text(&header.parent_hash), "number": format!("{:#x}", header.number),
+        "stateRoot": text(&header.state_root), "extrinsicsRoot": text(&header.extrinsics_root), "digest": { "logs": [] } }),
+    )?;
+    answer("justification", json!(text(&update.justification)))?;
+    let target = made.headers().nth(1).ok_or("no block")?.hash();
+    answer("finality_proof", json!(text(&(target, &update.justification, Vec::<u8>::new()).encode())))?;
+    let nodes: Vec<String> = made.prove(STORED).iter().map(|node| text(node)).collect();
+    answer("read_proof", json!({ "at": text(&header.hash()), "proof": nodes }))?;
+    answer("hash", json!(text(&[7; 32])))?;
+
+    let part = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap_or_default().to_le_bytes()[..], bytes].concat();
+    let message = Any { type_url: "/ibc.core.client.v1.MsgUpdateClient".into(), value: vec![1; 20] };
+    let (events, extrinsic) = (events(), extrinsic(&[message.clone(), message]));
+    seed("substrate_block", "known", &[&[0], &part(&events), &part(&extrinsic), &extrinsic])?;
+    // What once took all of the stack: subxt's decoder of wrapped metadata.
+    seed("substrate_block", "own_length", &[&[1], &part(&[0x10, 0, 0, 0])])?;
+    seed("substrate_block", "told", &[&[1], &part(&metadata()), &part(&events), &part(&extrinsic), &extrinsic])
 }
 
 /// XCM: the programs among the vectors.
