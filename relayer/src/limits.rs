@@ -107,7 +107,7 @@ pub const KEYS_LISTED: usize = 10_000;
 pub const ONLY_NODE_OPEN: Duration = Duration::from_secs(5);
 /// A header above its chain's head is compared when the chain gets there; one that it does not reach in this time is an alarm.
 pub const COMPARE_WAIT: Duration = Duration::from_secs(600);
-/// Such headers of one path together, KiB: a header has a few, and half a megabyte at most.
+/// Headers of one path that wait so, together, KiB: 16 of the largest, hundreds of the usual ones. One more is an alarm at once.
 pub const COMPARE_KIB: usize = 8 * 1024;
 /// Blocks of one chain kept for the paths that have not taken them in yet; the largest (1,000 packets) take about 2 MiB.
 pub const FOLLOW_BLOCKS: usize = 24;

@@ -27,7 +27,7 @@ use std::time::Duration;
 use ibc_proto::google::protobuf::Any;
 use light_clients::Verifier;
 use relayer_core::chain::{Chain, Outcome};
-use relayer_core::error::{Remedy, TxFailure};
+use relayer_core::error::{ChainErrorKind, Remedy, TxFailure};
 use relayer_core::handshake::{Action, Attempt, HandshakeError, Known, Pair, Step, Thing, Wanted, What, learned, next};
 use relayer_core::id::{ChainId, ChannelId, ClientId, ConnectionId, Height, TxHash};
 use relayer_core::packet::Side;
@@ -399,7 +399,15 @@ async fn settle(links: &Links, attempt: &Attempt, wanted: &Wanted) -> Result<Vec
     let chain = links.chains.at(attempt.on);
     loop {
         let head = chain.head().await?;
-        match chain.outcome(attempt.hash, attempt.timeout_height).await? {
+        let outcome = match chain.outcome(attempt.hash, attempt.timeout_height).await {
+            // Too long ago for the node to tell: what is on chain shows what it made.
+            Err(error) if matches!(error.kind, ChainErrorKind::Pruned(_)) && head.height > attempt.timeout_height => {
+                tracing::warn!(chain = %chain.id(), tx_hash = %attempt.hash, %error, "what became of a transaction of an earlier run is not known");
+                Outcome::Unknown
+            }
+            outcome => outcome?,
+        };
+        match outcome {
             Outcome::Committed { report, .. } if report.failure.is_some() => return Ok(Vec::new()),
             Outcome::Committed { height, .. } if attempt.makes() > 0 => {
                 let block = chain.facts(height).await?;

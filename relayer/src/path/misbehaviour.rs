@@ -37,19 +37,7 @@ impl Path {
             if client != ours || (!heights.is_empty() && heights.iter().all(known)) {
                 continue;
             }
-            let kib = u32::try_from(header.value.len() / 1024 + 1).unwrap_or(u32::MAX);
-            let Ok(room) = self.comparing.clone().try_acquire_many_owned(kib) else {
-                let tracked = self.chain(side.other()).id();
-                tracing::warn!(path = %self.spec.name, chain = %tracked, kib, limit = limits::COMPARE_KIB, "a submitted header is not compared: others that wait for their heights fill the limit");
-                self.shared.metrics.verification_failed(tracked.as_str(), "header_not_compared");
-                continue;
-            };
-            let compared = self.clone().compare(side, header.clone());
-            let work = async move {
-                compared.await;
-                drop(room);
-            };
-            tasks.spawn(halt.clone().run_until_cancelled_owned(work));
+            tasks.spawn(halt.clone().run_until_cancelled_owned(self.clone().compare(side, header.clone())));
         }
     }
 
@@ -59,12 +47,16 @@ impl Path {
         // A header above our head is either early news or a forward lunatic: the chain itself will tell.
         let client = self.spec.ends[side.index()].client.clone();
         let mut heads = self.follower(side.other()).heads();
+        let kib = u32::try_from(header.value.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let mut room = None;
         let answer = loop {
             let check = tracked.check_header(&client, &state, &header);
             match urgent(Some(Urgency::Evidence), check).await {
                 Err(ChainError { kind: ChainErrorKind::NotYet(height), .. }) => {
+                    room = room.or_else(|| self.comparing.clone().try_acquire_many_owned(kib).ok());
                     let there = heads.wait_for(|h| h.is_some_and(|h| h.height >= height));
-                    if timeout(limits::COMPARE_WAIT, there).await.is_err() {
+                    // Without room it does not wait: so many headers above the head are an alarm as well.
+                    if room.is_none() || timeout(limits::COMPARE_WAIT, there).await.is_err() {
                         tracing::error!(path = %self.spec.name, chain = %tracked.id(), %height, "a client was given a header that the chain has not reached");
                         self.shared.metrics.verification_failed(tracked.id().as_str(), "header_ahead");
                         return;

@@ -77,7 +77,7 @@ impl Path {
             match self.go_ahead(side, ahead).await {
                 Some(Ok(())) => {}
                 Some(Err(failure)) => {
-                    let outcome = AttemptOutcome::Failed { failure, blame: Blame::Unknown };
+                    let outcome = AttemptOutcome::Failed { failure, blame: Blame::Update };
                     if events.send(Event::Input(Input::Attempt { id, outcome })).await.is_err() {
                         return;
                     }

@@ -1,8 +1,8 @@
 //! One block: its extrinsics and its events, fetched in one request by its verified hash.
 //!
 //! The header of the block and its time are our own light client's. Events come with the trie's proof against that header's state root, so no node
-//! can make one up or leave one out; of the extrinsics only the node's word is had. Their messages give `update_client` facts their header. Bounds:
-//! [`super::limits`] and `relayer_core::limits`.
+//! can make one up or leave one out; the extrinsics are held against the root that the header names ([`super::body`]). Their messages give
+//! `update_client` facts their header. Bounds: [`super::limits`] and `relayer_core::limits`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,6 +15,7 @@ use relayer_core::id::{Timestamp, TxHash};
 use relayer_core::limits::{FACTS_PER_BLOCK, XCM_PER_BLOCK};
 use relayer_core::packet::At;
 
+use super::body;
 use super::event::{self, Told};
 use super::extrinsic;
 use super::keys;
@@ -53,7 +54,7 @@ impl Reader {
     pub(crate) async fn facts(&self, number: u32) -> Result<BlockFacts, ChainError> {
         let (hash, time) = self.named(number).await?;
         let runtime = self.runtimes.current(&hash).await?;
-        let (block, header, events) = self.node.patient(|| self.fetch(&hash)).await?;
+        let (extrinsics, header, events) = self.node.patient(|| self.fetch(&hash)).await?;
         if event::are_too_many(&events.value) {
             return Err(self.node.error(ChainErrorKind::TooLarge, format!("the events of block {number}")));
         }
@@ -67,8 +68,13 @@ impl Reader {
         if header.digest.0.contains(&DigestItem::RuntimeEnvironmentUpdated) {
             self.runtimes.upgraded();
         }
-        let told = told.ok_or_else(|| self.node.malformed(&events.endpoint, "events of a block"))?;
-        let extrinsics = extrinsics(&block).ok_or_else(|| self.node.malformed(&events.endpoint, "extrinsics"))?;
+        let Some(told) = told else {
+            // They are the chain's own, so it is the metadata that is wrong, whoever told it.
+            self.runtimes.forget(&runtime);
+            return Err(self
+                .node
+                .error(ChainErrorKind::Malformed, format!("metadata that the events of block {number} are not of")));
+        };
         let at = At { height: self.node.height(number), time };
         if extrinsics.len() > EXTRINSICS {
             return Err(self.node.error(ChainErrorKind::TooLarge, format!("{} extrinsics", extrinsics.len())));
@@ -80,7 +86,8 @@ impl Reader {
         Ok(facts)
     }
 
-    async fn fetch(&self, hash: &Hash) -> Result<(SignedBlock, SubstrateHeader, Said<Vec<u8>>), ChainError> {
+    /// Extrinsics, header, and events in SCALE.
+    async fn fetch(&self, hash: &Hash) -> Result<(Vec<Vec<u8>>, SubstrateHeader, Said<Vec<u8>>), ChainError> {
         let named = wire::hex(hash);
         let key = keys::value("System", "Events");
         let calls = vec![
@@ -103,6 +110,10 @@ impl Reader {
             .header
             .checked(hash)
             .ok_or_else(|| self.node.lying(&block.endpoint, "wrong_header", "chain_getBlock"))?;
+        let extrinsics = extrinsics(&found).ok_or_else(|| self.node.malformed(&block.endpoint, "extrinsics"))?;
+        if !body::is_of(&extrinsics, &header.extrinsics_root) {
+            return Err(self.node.lying(&block.endpoint, "extrinsics_root", format!("block {}", header.number)));
+        }
         let most = EVENTS_BYTES.saturating_add(PROOF_BYTES);
         let nodes = root::nodes(&self.node, &events.value, hash, &events.endpoint, most)?;
         let shown = TrieProof::bounded(&nodes, most)
@@ -110,7 +121,7 @@ impl Reader {
         let value = shown.map_err(|reason| {
             self.node.lying(&events.endpoint, reason.label(), format!("events of block {}: {reason}", header.number))
         })?;
-        Ok((found, header, Said { value: value.unwrap_or_default(), endpoint: events.endpoint }))
+        Ok((extrinsics, header, Said { value: value.unwrap_or_default(), endpoint: events.endpoint }))
     }
 
     /// The reports of a block's extrinsics: where a transaction went.

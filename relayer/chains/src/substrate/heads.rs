@@ -225,8 +225,13 @@ impl Following {
                     wake = wake => match (wake, stream) {
                         (Some(Wake::Block(_)), Some(stream)) if outdone(stream) => return,
                         (Some(Wake::Block(told)), Some(stream)) => {
-                            (live, behind) = (true, None);
+                            live = true;
+                            let before = self.justified.newest();
                             self.told(self.notified(told.get(), &stream.endpoint).await);
+                            // What it said before, or of blocks that nobody has, is no news.
+                            if self.justified.newest() > before {
+                                behind = None;
+                            }
                         }
                         (Some(Wake::Suspect(why)), _) => {
                             live = false;

@@ -34,6 +34,10 @@ pub const SET_IDS: u64 = 4_096;
 pub const BACKWARD_HEADERS: u64 = 50_000;
 /// Metadata of a runtime, bytes: Polkadot's has about 500 kB.
 pub const METADATA_BYTES: usize = 8 * 1024 * 1024;
+/// Endpoints whose metadata are compared: two agree then, or all three differ.
+pub const METADATA_TOLD: usize = 3;
+/// Runtimes kept: the current one, and those of history.
+pub const RUNTIMES: usize = 4;
 /// Events of one block, bytes: a full block of 5 MB writes less than that.
 pub const EVENTS_BYTES: usize = 8 * 1024 * 1024;
 /// Events of one block that are looked at: a thousand packets with a dozen events each, and as many others.

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! source   heads.rs <- finality.rs, streams.rs         newest block that is shown to be final
-//!          block.rs <- event.rs, extrinsic.rs, skip.rs  facts of a block, by runtime.rs
+//!          block.rs <- event.rs, extrinsic.rs, skip.rs  facts of a block, by runtime.rs; body.rs: that they are all of it
 //!          pending.rs  history.rs                      recovery: state, then the blocks that the chain names
 //! prover   store.rs                                    ICS-24 values and proofs of the trie
 //!          light.rs <- walk.rs, root.rs, kept.rs       our own light client
@@ -20,6 +20,7 @@
 //! `proof_lag` and `updatable`.
 
 mod block;
+mod body;
 mod client;
 mod config;
 mod event;

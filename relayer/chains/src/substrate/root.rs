@@ -57,7 +57,12 @@ pub(crate) fn nodes(
         return Err(node.lying(endpoint, "wrong_height", "state_getReadProof"));
     }
     let bytes: usize = said.proof.iter().map(|node| node.len() / 2).sum();
-    if said.proof.len() > limits::PROOF_NODES || bytes > most {
+    if said.proof.len() > limits::PROOF_NODES {
+        return Err(node.lying(endpoint, "proof_nodes", format!("a read proof of {} nodes", said.proof.len())));
+    }
+    if bytes > most {
+        // Padded or not: another node is asked meanwhile.
+        node.rpc().quarantine(endpoint, "proof_bytes", limits::QUARANTINE_CATCHING_UP);
         return Err(node.error(ChainErrorKind::TooLarge, format!("a read proof of {bytes} bytes from {endpoint}")));
     }
     let nodes: Option<Vec<_>> = said.proof.iter().map(|node| wire::bytes(node)).collect();

@@ -16,19 +16,15 @@ use subxt::config::substrate::{SpecVersionForRange, SubstrateConfig};
 use subxt::metadata::{ArcMetadata, Metadata};
 use subxt::utils::H256;
 
-use super::limits::METADATA_BYTES;
+use super::limits::{METADATA_BYTES, METADATA_TOLD, RUNTIMES};
 use super::node::{Node, Said};
 use super::wire::{self, RuntimeVersion};
 use super::xcm::XcmTypes;
 
 /// The module that keeps IBC, as the runtime names it.
 pub(crate) const IBC: &str = "Ibc";
-/// Runtimes kept: the current one, and those of history.
-const KEPT: usize = 4;
 /// The newest form of metadata that is read.
 const METADATA_VERSION: u32 = 15;
-/// Endpoints asked for it beside the first: each answer has half a megabyte.
-const METADATA_ASKED: usize = 2;
 
 pub(crate) type Offline = ClientAtBlock<SubstrateConfig, OfflineClientAtBlockImpl<SubstrateConfig>>;
 
@@ -97,11 +93,13 @@ struct Known {
 pub(crate) struct Runtimes {
     node: Node,
     known: Mutex<Known>,
+    /// One is asked for at a time: others wait and find it.
+    asking: tokio::sync::Mutex<()>,
 }
 
 impl Runtimes {
     pub(crate) fn new(node: Node) -> Self {
-        Self { node, known: Mutex::default() }
+        Self { node, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -129,9 +127,25 @@ impl Runtimes {
         self.known().current = None;
     }
 
+    /// What was signed by the current one is refused: it is asked for again.
+    pub(crate) fn doubt(&self) {
+        let mut known = self.known();
+        if let Some(version) = known.current.take() {
+            known.runtimes.remove(&version);
+        }
+    }
+
+    /// This one turned out not to be the chain's: it is asked for again.
+    pub(crate) fn forget(&self, runtime: &Runtime) {
+        let mut known = self.known();
+        known.current = None;
+        known.runtimes.remove(&runtime.version.spec_version);
+    }
+
     /// The runtime in the state after a block.
     pub(crate) async fn at(&self, at: &Hash) -> Result<Arc<Runtime>, ChainError> {
         let version: Said<RuntimeVersion> = self.node.must("state_getRuntimeVersion", (wire::hex(at),)).await?;
+        let _one = self.asking.lock().await;
         if let Some(known) = self.known().runtimes.get(&version.value.spec_version) {
             return Ok(known.clone());
         }
@@ -140,10 +154,11 @@ impl Runtimes {
         let runtime = Runtime::new(version.value, genesis, &metadata.value)
             .map_err(|what| self.node.malformed(&metadata.endpoint, what))?;
         let runtime = Arc::new(runtime);
-        let mut known = self.known();
-        known.runtimes.insert(version.value.spec_version, runtime.clone());
-        while known.runtimes.len() > KEPT {
-            known.runtimes.pop_first();
+        let (mut known, own) = (self.known(), version.value.spec_version);
+        known.runtimes.insert(own, runtime.clone());
+        while known.runtimes.len() > RUNTIMES {
+            let Some(oldest) = known.runtimes.keys().copied().find(|version| *version != own) else { break };
+            known.runtimes.remove(&oldest);
         }
         Ok(runtime)
     }
@@ -160,11 +175,15 @@ impl Runtimes {
     /// The metadata that two endpoints tell, or the only one that answers. One that tells another rests.
     async fn agreed(&self, at: &Hash) -> Result<Said<Vec<u8>>, ChainError> {
         let first = metadata(&self.node, at).await?;
-        let others = self.node.rpc().health().into_iter().filter(|e| !e.archive && e.quarantine.is_none());
-        let others: Vec<_> = others.map(|e| e.id).filter(|id| *id != first.endpoint).take(METADATA_ASKED).collect();
+        let others: Vec<_> = self.node.rpc().endpoints().into_iter().filter(|id| *id != first.endpoint).collect();
         let mut told = vec![first];
         for other in others {
+            if told.len() >= METADATA_TOLD {
+                break;
+            }
             let said = match metadata(&self.node.only(&other), at).await {
+                // What a node can't tell in this form is no other metadata.
+                Ok(said) if told.iter().all(|known| known.value.get(..FORM) != said.value.get(..FORM)) => continue,
                 Ok(said) => said,
                 Err(error) => {
                     tracing::debug!(%error, endpoint = %other, "metadata not compared");
@@ -186,6 +205,9 @@ impl Runtimes {
         }
     }
 }
+
+/// Bytes that say of which form metadata is: four letters, a version.
+const FORM: usize = 5;
 
 /// Version 15 where the runtime has it, else what every node gives.
 async fn metadata(node: &Node, at: &Hash) -> Result<Said<Vec<u8>>, ChainError> {

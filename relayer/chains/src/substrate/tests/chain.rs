@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::generate::grandpa::{Voter, announce, authorities, justify, scheduled, voters};
 use super::generate::grandpa_client::Block;
+use super::generate::grandpa_trie::State;
 use super::runtime::{self, VERSION};
 use crate::Cpu;
 use crate::rpc::{EndpointSettings, RpcSettings};
@@ -50,6 +51,10 @@ pub(super) struct Made {
     pub(super) counts: bool,
     /// Events in place of the state's own, with a proof of a state that holds them.
     pub(super) made_up_events: Option<Vec<u8>>,
+    /// Whether values without a proof are others than the state's.
+    pub(super) misvalues: bool,
+    /// Extrinsics in place of the newest block's own.
+    pub(super) made_up_extrinsics: Option<Vec<Vec<u8>>>,
     /// Whether the node tells other metadata than the chain's.
     pub(super) misshapes: bool,
     /// Whether the node refuses to say what an extrinsic costs.
@@ -86,6 +91,8 @@ impl Chain {
             padding: 0,
             counts: true,
             made_up_events: None,
+            misvalues: false,
+            made_up_extrinsics: None,
             misshapes: false,
             hides_fees: false,
         };
@@ -117,6 +124,7 @@ impl Chain {
         let mut made = self.lock();
         made.next(|block| {
             block.state.entries.insert(keys::value("System", "Events"), events);
+            block.header.extrinsics_root = extrinsics_root(&extrinsics);
         });
         let number = made.newest();
         made.extrinsics.insert(number, extrinsics);
@@ -214,6 +222,7 @@ impl Made {
         let mut block = last.next(0);
         let millis = last.millis() + BLOCK;
         block.state.entries.remove(&keys::value("System", "Events"));
+        block.header.extrinsics_root = extrinsics_root(&[]);
         change(&mut block);
         block.at(millis);
         self.push(block);
@@ -309,7 +318,8 @@ impl Made {
                 None => Value::Null,
                 Some(block) => {
                     let number = block.header.number;
-                    let held = self.extrinsics.get(&number).cloned().unwrap_or_default();
+                    let own = self.extrinsics.get(&number).cloned().unwrap_or_default();
+                    let held = self.made_up_extrinsics.clone().unwrap_or(own);
                     let held: Vec<String> = held.iter().map(wire::hex).collect();
                     let justifications = self.kept.contains(&number).then(|| json!([[b"FRNK", self.votes(number)]]));
                     json!({"block": {"header": header(&block.header), "extrinsics": held}, "justifications": justifications})
@@ -337,6 +347,10 @@ impl Made {
             }
             "state_getStorage" => {
                 json!(entry(self.state(&params[1])?, params[0].as_str().unwrap()))
+            }
+            "state_queryStorageAt" if self.misvalues => {
+                let lies: Vec<_> = params[0].as_array().unwrap().iter().map(|key| json!([key, "0x66"])).collect();
+                json!([{"block": params[1], "changes": lies}])
             }
             "state_queryStorageAt" => {
                 let block = self.state(&params[1])?;
@@ -395,6 +409,12 @@ impl Made {
             other => return Err((-32601, format!("Method not found: {other}"))),
         })
     }
+}
+
+fn extrinsics_root(extrinsics: &[Vec<u8>]) -> Hash {
+    let keys: Vec<_> = (0u32..).zip(extrinsics).map(|(index, _)| Compact(index).encode()).collect();
+    let entries: Vec<_> = keys.iter().zip(extrinsics).map(|(key, bytes)| (key.as_slice(), bytes.as_slice())).collect();
+    State::new(false, &entries).root()
 }
 
 fn voters_of(seed: u16, count: usize) -> Vec<Voter> {

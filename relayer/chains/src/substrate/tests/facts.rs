@@ -103,6 +103,15 @@ async fn attack_33_events_that_the_state_does_not_hold_are_no_facts() {
         assert_eq!(error.label(), "proof_root", "{error}");
     }
     made.lock().made_up_events = None;
+    // An extrinsic that no block holds would count as done.
+    made.lock().made_up_extrinsics = Some(vec![vec![0], vec![1]]);
+    let error = made.open(|_| {}).await.facts(height).await.unwrap_err();
+    assert_eq!(error.label(), "extrinsics_root", "{error}");
+    made.lock().made_up_extrinsics = None;
+    // Junk that is too much to be hashed is no reason to leave a block out.
+    made.lock().padding = 200;
+    assert_eq!(made.open(|_| {}).await.facts(height).await.unwrap_err().label(), "proof_nodes");
+    made.lock().padding = 0;
     let none = made.happens(Vec::new(), Vec::new());
     made.grow(1);
     made.finalize();

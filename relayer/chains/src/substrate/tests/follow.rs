@@ -217,6 +217,11 @@ async fn values_are_proven_by_their_own_block_and_absence_is_too() {
     let height = chain.head().await.unwrap().height;
     let plain = chain.query(&[absent.clone(), state.clone()], None, false).await.unwrap();
     assert_eq!((plain[0].value.clone(), plain[1].value.clone()), (None, Some(vec![5; 80])));
+    // Once there is a verified block, single values are proven though nobody asked for a proof.
+    chain.verified(height).await.unwrap();
+    made.lock().misvalues = true;
+    let plain = chain.query(&[absent.clone(), state.clone()], None, false).await.unwrap();
+    assert_eq!((plain[0].value.clone(), plain[1].value.clone()), (None, Some(vec![5; 80])));
     let proven = chain.query(&[state.clone(), absent.clone()], Some(height), true).await.unwrap();
     assert_eq!((proven[0].proof_height, height), (at(newest.into()), at(newest.into())));
     let (client, consensus) =
@@ -241,7 +246,7 @@ async fn junk_beside_a_proof_is_not_paid_for() {
     made.lock().padding = 20;
     assert_eq!(proof().await.unwrap(), honest);
     made.lock().padding = 200;
-    assert_eq!(proof().await.unwrap_err().kind, ChainErrorKind::TooLarge);
+    assert_eq!(proof().await.unwrap_err().kind, ChainErrorKind::Lying("proof_nodes"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ mod chain;
 mod facts;
 mod follow;
 #[path = "."]
-mod generate {
+pub(super) mod generate {
     #![allow(dead_code, unreachable_pub, reason = "made for the light clients' tests, which use all of it")]
     #[path = "../../../../../light-clients/tests/generate/grandpa.rs"]
     pub(crate) mod grandpa;

@@ -8,7 +8,7 @@ pub const ERA_LEAST: u64 = 16;
 pub const ERA_MOST: u64 = 4_096;
 /// Extrinsics in one request even if the node takes more: one that is lost leaves few in doubt.
 pub const SUBMIT_CALLS: usize = 32;
-/// Blocks that are searched beyond an era for what became of an extrinsic: those not final when it was signed.
-pub const OUTCOME_MARGIN: u64 = 16;
+/// Blocks searched at least for what became of an extrinsic: eras may have been longer when it was signed.
+pub const OUTCOME_LEAST: u64 = 256;
 /// Blocks read in one request while searching: five megabytes each at most, mostly a few kilobytes.
 pub const OUTCOME_BLOCKS: usize = 8;

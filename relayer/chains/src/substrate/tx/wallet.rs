@@ -16,13 +16,16 @@ use sp_crypto_hashing::blake2_128;
 
 use super::encode::{self, Era};
 use super::key::{Key, KeyError};
-use super::limits::OUTCOME_MARGIN;
+use super::limits::OUTCOME_LEAST;
 use super::submit;
 use crate::ibc::message;
 use crate::substrate::block::{Reader, gas};
 use crate::substrate::heads::Heads;
 use crate::substrate::keys;
 use crate::substrate::node::Said;
+
+/// What an extrinsic costs.
+const QUERY_INFO: &str = "TransactionPaymentApi_query_info";
 
 /// How a wallet pays.
 #[derive(Debug, Clone)]
@@ -88,7 +91,11 @@ impl Wallet {
             [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
             _ => return Err(node.malformed(&endpoint, "AccountNonceApi_account_nonce")),
         };
-        Ok(AccountSequence(nonce))
+        // Chains count extrinsics in 32 bits; a larger number could only be meant for what stands beside it in an extrinsic.
+        match u32::try_from(nonce) {
+            Ok(nonce) => Ok(AccountSequence(nonce.into())),
+            Err(_) => Err(node.lying(&endpoint, "nonce", nonce.to_string())),
+        }
     }
 
     /// The free balance.
@@ -116,8 +123,10 @@ impl Wallet {
         let runtime = self.reader.runtimes.current(&era.hash).await?;
         let messages = self.messages(draft).await?;
         let tip = self.settings.tip;
-        let bytes = encode::signed(&runtime.offline, &self.key, messages, sequence.0, &era, tip)
-            .map_err(|error| node.error(ChainErrorKind::Setup("the chain's runtime takes no IBC messages"), error))?;
+        let bytes = encode::signed(&runtime.offline, &self.key, messages, sequence.0, &era, tip).map_err(|error| {
+            self.reader.runtimes.forget(&runtime);
+            node.error(ChainErrorKind::Setup("the chain's runtime takes no IBC messages"), error)
+        })?;
         if bytes.len() > self.settings.max_tx_bytes {
             return Err(TxFailure::TooLarge);
         }
@@ -180,14 +189,25 @@ impl Wallet {
         let node = &self.reader.node;
         let length = u32::try_from(extrinsic.len()).map_err(|_| TxFailure::TooLarge)?;
         let argument = [extrinsic, &length.encode()].concat();
-        let asked = node.runtime("TransactionPaymentApi_query_info", &argument, None).await;
+        let mut asked = node.runtime(QUERY_INFO, &argument, None).await;
+        let refused = |asked: &Result<_, ChainError>| {
+            matches!(asked, Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }))
+        };
+        if refused(&asked) && self.settings.max_fee.is_some() {
+            // The bound holds, whatever one node refuses.
+            for other in node.rpc().endpoints() {
+                asked = node.only(&other).runtime(QUERY_INFO, &argument, None).await;
+                if asked.is_ok() {
+                    break;
+                }
+            }
+        }
         let Said { value, endpoint } = match asked {
             Ok(said) => said,
-            Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) if self.settings.max_fee.is_none() => {
-                return Ok((0, 0));
-            }
-            Err(ChainError { kind: ChainErrorKind::Refused { .. }, .. }) => {
-                let what = "the node does not say what extrinsics cost, and `gas.max_fee` bounds it; remove it on a chain without fees";
+            refusal if refused(&refusal) && self.settings.max_fee.is_none() => return Ok((0, 0)),
+            refusal if refused(&refusal) => {
+                let what =
+                    "no node says what extrinsics cost, and `gas.max_fee` bounds it; remove it on a chain without fees";
                 return Err(node.error(ChainErrorKind::Setup(what), "").into());
             }
             Err(error) => return Err(error.into()),
@@ -201,8 +221,8 @@ impl Wallet {
     pub(crate) async fn submit(&self, signed: &[Signed]) -> Vec<Result<(), TxFailure>> {
         let results = submit::submit(&self.reader.node, signed).await;
         if results.iter().any(|result| matches!(result, Err(TxFailure::Expired))) {
-            // The runtime may have been upgraded since.
-            self.reader.runtimes.upgraded();
+            // The runtime may have been upgraded since, or what was told of it was wrong.
+            self.reader.runtimes.doubt();
         }
         results
     }
@@ -212,6 +232,6 @@ impl Wallet {
     pub(crate) async fn outcome(&self, hash: TxHash, last: Height) -> Result<Outcome, ChainError> {
         let now = self.era().await?;
         let last = u32::try_from(last.number).unwrap_or(u32::MAX).min(now.number);
-        submit::outcome(&self.reader, hash, last, now.blocks.saturating_add(OUTCOME_MARGIN)).await
+        submit::outcome(&self.reader, hash, last, now.blocks.max(OUTCOME_LEAST)).await
     }
 }
