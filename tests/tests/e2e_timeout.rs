@@ -61,8 +61,12 @@ async fn late_packets_are_refunded_once_and_punctual_ones_beside_them_received()
     );
     line.net.b.resume().unwrap();
     link.settled(WAIT).await.unwrap();
-    assert_eq!(line.net.a.balance(alice.address(), STAKE).await.unwrap(), funds - 7);
-    assert_eq!(line.net.b.balance(bob.address(), &link.voucher_on_b(STAKE)).await.unwrap(), 7);
+    // The first block after that still has the time at which the last one before was signed. What waited at the node meanwhile may be in it, and
+    // be in time; the money is in one place.
+    let vouchers = async || line.net.b.balance(bob.address(), &link.voucher_on_b(STAKE)).await.unwrap();
+    let waited = vouchers().await - 7;
+    assert!(waited == 0 || waited == 100, "{waited}");
+    assert_eq!(line.net.a.balance(alice.address(), STAKE).await.unwrap(), funds - 7 - waited);
 
     // A timeout so close that the running relayer may win or lose the race against it: either way the money is in one
     // place.
@@ -75,21 +79,21 @@ async fn late_packets_are_refunded_once_and_punctual_ones_beside_them_received()
         .await
         .unwrap();
     link.settled(WAIT).await.unwrap();
-    let arrived = line.net.b.balance(bob.address(), &link.voucher_on_b(STAKE)).await.unwrap() - 7;
+    let arrived = vouchers().await - 7 - waited;
     assert!(arrived == 0 || arrived == 100, "{arrived}");
-    assert_eq!(line.net.a.balance(alice.address(), STAKE).await.unwrap(), funds - 7 - arrived);
+    assert_eq!(line.net.a.balance(alice.address(), STAKE).await.unwrap(), funds - 7 - waited - arrived);
 
     let (a, b) = (link.a.history().await.unwrap(), link.b.history().await.unwrap());
-    let raced = usize::from(arrived == 0);
-    assert_eq!(a.effects_of(Action::TimeOut, &link.a.channel).unwrap(), 3 + raced);
-    assert_eq!(b.effects_of(Action::Receive, &link.a.channel).unwrap(), 2 - raced);
-    assert_eq!(a.effects_of(Action::Acknowledge, &link.a.channel).unwrap(), 2 - raced);
+    let late = usize::from(waited == 0) + usize::from(arrived == 0);
+    assert_eq!(a.effects_of(Action::TimeOut, &link.a.channel).unwrap(), 2 + late);
+    assert_eq!(b.effects_of(Action::Receive, &link.a.channel).unwrap(), 3 - late);
+    assert_eq!(a.effects_of(Action::Acknowledge, &link.a.channel).unwrap(), 3 - late);
     assert_eq!(b.effects_of(Action::TimeOut, &link.b.channel).unwrap(), 2);
     assert_eq!(a.effects_of(Action::Receive, &link.b.channel).unwrap(), 1);
     let ours = line.net.wallets.relayer.address();
     // A timeout that came too early would have failed in its block.
     assert_eq!((a.failed_of(ours), a.repeated_by(ours)), (0, vec![]));
-    let timed_out = 5 + raced;
+    let timed_out = 4 + late;
     until("timed out packets in /status", WAIT, async || {
         let status = line.relayer.admin.status().await?;
         Ok((status["paths"][0]["ended"]["timed_out"] == timed_out).then_some(()))

@@ -36,6 +36,8 @@ pub const BACKWARD_HEADERS: u64 = 50_000;
 pub const METADATA_BYTES: usize = 8 * 1024 * 1024;
 /// Endpoints whose metadata are compared: two agree then, or all three differ.
 pub const METADATA_TOLD: usize = 3;
+/// How long each of them may take: blocks wait meanwhile, once for each version of the runtime.
+pub const METADATA_WAIT: Duration = Duration::from_secs(3);
 /// Runtimes kept: the current one, and those of history.
 pub const RUNTIMES: usize = 4;
 /// Events of one block, bytes: a full block of 5 MB writes less than that.

@@ -16,7 +16,7 @@ use subxt::config::substrate::{SpecVersionForRange, SubstrateConfig};
 use subxt::metadata::{ArcMetadata, Metadata};
 use subxt::utils::H256;
 
-use super::limits::{METADATA_BYTES, METADATA_TOLD, RUNTIMES};
+use super::limits::{METADATA_BYTES, METADATA_TOLD, METADATA_WAIT, RUNTIMES};
 use super::node::{Node, Said};
 use super::wire::{self, RuntimeVersion};
 use super::xcm::XcmTypes;
@@ -181,7 +181,12 @@ impl Runtimes {
             if told.len() >= METADATA_TOLD {
                 break;
             }
-            let said = match metadata(&self.node.only(&other), at).await {
+            let node = self.node.only(&other);
+            let Ok(answer) = tokio::time::timeout(METADATA_WAIT, metadata(&node, at)).await else {
+                tracing::debug!(endpoint = %other, "metadata not compared in time");
+                continue;
+            };
+            let said = match answer {
                 // What a node can't tell in this form is no other metadata.
                 Ok(said) if told.iter().all(|known| known.value.get(..FORM) != said.value.get(..FORM)) => continue,
                 Ok(said) => said,
