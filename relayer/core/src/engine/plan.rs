@@ -59,6 +59,10 @@ impl Engine {
             if timeouts.is_some_and(|t| t != is_timeout) {
                 continue;
             }
+            // Whether it is late already, its destination's first block tells.
+            if work.action == Action::Recv && self.end(side.other()).seen.is_none() {
+                continue;
+            }
             let written = match work.action {
                 Action::Recv => entry.record.sent,
                 Action::Ack => entry.record.ack_written,

@@ -274,6 +274,23 @@ fn a_client_update_that_fails_splits_no_batch_and_is_not_paid_for_without_end() 
 }
 
 #[test]
+fn a_packet_that_was_late_before_the_start_is_not_tried_to_be_received() {
+    let pair = ChannelPair { a: end("channel-0"), b: end("channel-7") };
+    let mut e = Engine::new(Policy::default(), vec![pair]);
+    for side in Side::BOTH {
+        e.handle(0, Input::Client { side, client: client("07-tendermint-0") });
+    }
+    e.handle(0, Input::Block { side: Side::A, block: block(11, vec![Fact::Sent(packet(1))]) });
+    assert_eq!(work(drain(&mut e, 1)), []);
+    // Its timeout height is 1-1000.
+    e.handle(2, Input::Block { side: Side::B, block: block(1_001, vec![]) });
+    e.handle(2, Input::Block { side: Side::B, block: block(1_002, vec![]) });
+    let effects = work(drain(&mut e, 3));
+    let [Effect::Prove { side: Side::B, items, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(items.len(), 1);
+}
+
+#[test]
 fn what_failed_is_told_apart_from_the_updates_before_it() {
     let failed = |index, others: &[usize]| TxFailure::Message {
         index,
