@@ -476,55 +476,41 @@ impl LaneTask {
     /// One broadcast's answer. Gives the request back if it is to be signed anew.
     async fn submitted(
         &mut self,
-        mut waiting: Waiting,
+        waiting: Waiting,
         draft: Draft,
         signed: Signed,
         result: Result<(), TxFailure>,
     ) -> Option<Waiting> {
         let times = Times { turn_ns: waiting.turn_ns, accepted_ns: unix_ns() };
         let flight = Flight { hash: signed.hash, timeout_height: signed.timeout_height };
-        let failure = match result {
-            Ok(()) | Err(TxFailure::AlreadyKnown) => None,
+        let doubt = match result {
+            Ok(()) | Err(TxFailure::AlreadyKnown) => {
+                self.failures = 0;
+                None
+            }
             // No answer: the node may have it. Its block or its timeout height will tell.
             Err(TxFailure::Chain(e))
                 if matches!(e.kind, ChainErrorKind::Timeout | ChainErrorKind::Malformed | ChainErrorKind::TooLarge) =>
             {
-                self.lane.accepted(signed.account_sequence, flight);
-                self.lane.refused(&TxFailure::Chain(e));
-                self.flying.insert(
-                    signed.hash,
-                    Flying {
-                        request: waiting.request,
-                        draft,
-                        sequence: signed.account_sequence,
-                        last: signed.timeout_height,
-                        fee: signed.fee,
-                        times,
-                    },
-                );
-                return None;
+                Some(TxFailure::Chain(e))
             }
-            Err(failure) => Some(failure),
+            Err(failure) => return self.not_taken(waiting, signed.hash, failure).await,
         };
-        let Some(failure) = failure else {
-            self.failures = 0;
-            self.lane.accepted(signed.account_sequence, flight);
-            self.flying.insert(
-                signed.hash,
-                Flying {
-                    request: waiting.request,
-                    draft,
-                    sequence: signed.account_sequence,
-                    last: signed.timeout_height,
-                    fee: signed.fee,
-                    times,
-                },
-            );
-            return None;
-        };
+        self.lane.accepted(signed.account_sequence, flight);
+        if let Some(doubt) = doubt {
+            self.lane.refused(&doubt);
+        }
+        let (sequence, last) = (signed.account_sequence, signed.timeout_height);
+        let flying = Flying { request: waiting.request, draft, sequence, last, fee: signed.fee, times };
+        self.flying.insert(signed.hash, flying);
+        None
+    }
+
+    /// A broadcast that the node refused. Gives the request back if it is to be signed anew.
+    async fn not_taken(&mut self, mut waiting: Waiting, hash: TxHash, failure: TxFailure) -> Option<Waiting> {
         self.refused(&failure);
-        if let Err(e) = self.journal.attempt_end(signed.hash, AttemptEnd::Refused(failure.label())).await {
-            tracing::warn!(tx_hash = %signed.hash, "outcome not recorded: {e}");
+        if let Err(e) = self.journal.attempt_end(hash, AttemptEnd::Refused(failure.label())).await {
+            tracing::warn!(tx_hash = %hash, "outcome not recorded: {e}");
         }
         waiting.signatures = waiting.signatures.saturating_add(1);
         // A block between two broadcasts resets what the node checks against: the update it has not included counts again a moment later.

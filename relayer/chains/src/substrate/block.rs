@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ibc_proto::google::protobuf::Any;
-use light_clients::commitment::trie::TrieProof;
 use light_clients::grandpa::{DigestItem, Hash, SubstrateHeader, blake2_256};
 use relayer_core::error::{ChainError, ChainErrorKind};
 use relayer_core::fact::{BlockFacts, Fact, TxReport};
@@ -53,12 +52,11 @@ impl Reader {
     /// All that a block says.
     pub(crate) async fn facts(&self, number: u32) -> Result<BlockFacts, ChainError> {
         let (hash, time) = self.named(number).await?;
-        let runtime = self.runtimes.current(&hash).await?;
+        let mut runtime = self.runtimes.current(&hash).await?;
         let (extrinsics, header, events) = self.node.patient(|| self.fetch(&hash)).await?;
         if event::are_too_many(&events.value) {
             return Err(self.node.error(ChainErrorKind::TooLarge, format!("the events of block {number}")));
         }
-        let mut runtime = runtime;
         let mut told = event::read(&runtime.metadata, &runtime.xcm, &events.value);
         if told.is_none() {
             // A block of another version of the runtime: of the past, or the one that upgraded it. Its parent's state holds the code that made it.
@@ -115,12 +113,7 @@ impl Reader {
             return Err(self.node.lying(&block.endpoint, "extrinsics_root", format!("block {}", header.number)));
         }
         let most = EVENTS_BYTES.saturating_add(PROOF_BYTES);
-        let nodes = root::nodes(&self.node, &events.value, hash, &events.endpoint, most)?;
-        let shown = TrieProof::bounded(&nodes, most)
-            .and_then(|trie| Ok(trie.read(&header.state_root, &key)?.map(<[u8]>::to_vec)));
-        let value = shown.map_err(|reason| {
-            self.node.lying(&events.endpoint, reason.label(), format!("events of block {}: {reason}", header.number))
-        })?;
+        let (value, _) = root::value(&self.node, &events, &key, (hash, &header.state_root), most)?;
         Ok((extrinsics, header, Said { value: value.unwrap_or_default(), endpoint: events.endpoint }))
     }
 

@@ -46,7 +46,7 @@ pub(crate) async fn read_proof(node: &Node, keys: &[Vec<u8>], at: &Hash) -> Resu
 }
 
 /// The nodes of an answer that is for this block, within bounds: `most` bytes.
-pub(crate) fn nodes(
+fn nodes(
     node: &Node,
     said: &ReadProof,
     at: &Hash,
@@ -67,6 +67,24 @@ pub(crate) fn nodes(
     }
     let nodes: Option<Vec<_>> = said.proof.iter().map(|node| wire::bytes(node)).collect();
     nodes.ok_or_else(|| node.malformed(endpoint, "state_getReadProof"))
+}
+
+/// What a key holds, and the nodes that show it.
+pub(crate) type ProvenValue = (Option<Vec<u8>>, Vec<Vec<u8>>);
+
+/// What a read proof shows of a key under the state root of a block, and its nodes: `most` bytes of them. A node whose proof shows nothing rests.
+pub(crate) fn value(
+    node: &Node,
+    said: &Said<ReadProof>,
+    key: &[u8],
+    (at, state_root): (&Hash, &Hash),
+    most: usize,
+) -> Result<ProvenValue, ChainError> {
+    let nodes = nodes(node, &said.value, at, &said.endpoint, most)?;
+    let shown = TrieProof::bounded(&nodes, most)
+        .and_then(|trie| trie.read(state_root, key).map(|value| value.map(<[u8]>::to_vec)));
+    let value = shown.map_err(|reason| node.lying(&said.endpoint, reason.label(), format!("read proof: {reason}")))?;
+    Ok((value, nodes))
 }
 
 /// The block with this hash, and what its state says of finality.

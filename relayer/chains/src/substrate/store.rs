@@ -4,7 +4,7 @@
 //! header's root, so a node that shows another one is found out at once; the shell verifies it once more against our own light client's. Bounds: number
 //! of paths, bytes of a value, nodes of a proof ([`super::limits`]).
 
-use light_clients::commitment::trie::{self, TrieProof};
+use light_clients::commitment::trie;
 use light_clients::grandpa::Hash;
 use relayer_core::chain::{Path, Proven};
 use relayer_core::error::{ChainError, ChainErrorKind};
@@ -77,10 +77,7 @@ pub(super) fn one(
     state_root: &Hash,
     said: Said<ReadProof>,
 ) -> Result<Proven, ChainError> {
-    let nodes = root::nodes(node, &said.value, hash, &said.endpoint, PROOF_BYTES)?;
-    let shown =
-        TrieProof::new(&nodes).and_then(|trie| trie.read(state_root, key).map(|value| value.map(<[u8]>::to_vec)));
-    let value = shown.map_err(|reason| node.lying(&said.endpoint, reason.label(), format!("read proof: {reason}")))?;
+    let (value, nodes) = root::value(node, &said, key, (hash, state_root), PROOF_BYTES)?;
     bounded(node, &value, &said.endpoint)?;
     // What a node adds would be paid for by the byte.
     let nodes = needed(&nodes, |trie| trie.read(state_root, key).is_ok_and(|shown| shown == value.as_deref()));

@@ -194,8 +194,8 @@ fn a_failed_batch_is_halved_until_the_bad_packet_stands_alone_and_is_given_up() 
     assert_eq!(failed, [(bad, Some("gave_up"))]);
 }
 
-#[test]
-fn a_message_named_by_the_chain_is_tried_alone_and_the_others_go_on() {
+/// Eight packets in one transaction.
+fn eight_submitted() -> (Engine, AttemptId) {
     let mut e = engine();
     let sends = (1..=8).map(|n| Fact::Sent(packet(n))).collect();
     e.handle(0, Input::Block { side: Side::A, block: block(11, sends) });
@@ -203,10 +203,16 @@ fn a_message_named_by_the_chain_is_tried_alone_and_the_others_go_on() {
     prove(&mut e, 1, &effects[0]);
     let effects = work(drain(&mut e, 1));
     let [Effect::Submit { id, .. }] = effects.as_slice() else { panic!() };
+    (e, *id)
+}
+
+#[test]
+fn a_message_named_by_the_chain_is_tried_alone_and_the_others_go_on() {
+    let (mut e, id) = eight_submitted();
     e.handle(
         2,
         Input::Attempt {
-            id: *id,
+            id,
             outcome: AttemptOutcome::Failed { failure: message_failed(), blame: Blame::Messages(vec![4]) },
         },
     );
@@ -228,15 +234,9 @@ fn a_message_named_by_the_chain_is_tried_alone_and_the_others_go_on() {
 
 /// Sizes of the submissions after one of eight packets failed so, and how often each packet was given up on after it goes on failing.
 fn after_failure(blame: Blame, goes_on: bool) -> (Vec<usize>, usize) {
-    let mut e = engine();
-    let sends = (1..=8).map(|n| Fact::Sent(packet(n))).collect();
-    e.handle(0, Input::Block { side: Side::A, block: block(11, sends) });
-    let effects = work(drain(&mut e, 1));
-    prove(&mut e, 1, &effects[0]);
-    let effects = work(drain(&mut e, 1));
-    let [Effect::Submit { id, .. }] = effects.as_slice() else { panic!() };
+    let (mut e, id) = eight_submitted();
     let failed = || AttemptOutcome::Failed { failure: message_failed(), blame: blame.clone() };
-    e.handle(2, Input::Attempt { id: *id, outcome: failed() });
+    e.handle(2, Input::Attempt { id, outcome: failed() });
     let mut sizes = Vec::new();
     for t in 1..4_000 {
         let now = SECOND.saturating_mul(t);

@@ -203,14 +203,13 @@ impl Wallet {
             }
         }
         let Said { value, endpoint } = match asked {
-            Ok(said) => said,
-            refusal if refused(&refusal) && self.settings.max_fee.is_none() => return Ok((0, 0)),
-            refusal if refused(&refusal) => {
+            asked if !refused(&asked) => asked?,
+            _ if self.settings.max_fee.is_none() => return Ok((0, 0)),
+            _ => {
                 let what =
                     "no node says what extrinsics cost, and `gas.max_fee` bounds it; remove it on a chain without fees";
                 return Err(node.error(ChainErrorKind::Setup(what), "").into());
             }
-            Err(error) => return Err(error.into()),
         };
         let info = <(Compact<u64>, Compact<u64>, u8, u128)>::decode(&mut value.as_slice());
         let (Compact(ref_time), _, _, fee) = info.map_err(|_| node.malformed(&endpoint, "query_info"))?;
